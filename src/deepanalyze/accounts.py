@@ -1,0 +1,87 @@
+"""Users, API keys and what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Role = Literal["admin", "analyst"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one user may do with one shared source; `source_id` is an id or `*`."""
+
+    source_id: str
+    use: bool = True
+    write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: str  # user-…
+    name: str
+    role: Role
+    grants: tuple[Grant, ...] = ()
+    created_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A stored API key: never the key itself, only its SHA-256 (keys are 256 random bits, so no salt is needed)."""
+
+    id: str  # key-…
+    user_id: str
+    name: str
+    prefix: str
+    digest: str = field(repr=False)
+    created_at: int = 0
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    last_used_at: int | None = None
+    sources: tuple[str, ...] = ("*",)  # narrows the user's grants
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a request acts for: a user, seen through one API key."""
+
+    user: User
+    key_id: str | None = None
+    sources: tuple[str, ...] = ("*",)
+
+    @property
+    def user_id(self) -> str:
+        return self.user.id
+
+    @property
+    def is_admin(self) -> bool:
+        return self.user.role == "admin"
+
+    def may_use(self, source_id: str) -> bool:
+        return self._key_admits(source_id) and (
+            self.is_admin or any(g.use and g.source_id in ("*", source_id) for g in self.user.grants)
+        )
+
+    def may_write(self, source_id: str) -> bool:
+        return self._key_admits(source_id) and (
+            self.is_admin or any(g.write and g.source_id in ("*", source_id) for g in self.user.grants)
+        )
+
+    def _key_admits(self, source_id: str) -> bool:
+        return "*" in self.sources or source_id in self.sources
+
+
+class AccountRepository(Protocol):
+    """What must survive a restart; implemented by the store."""
+
+    async def add_user(self, user: User) -> None: ...
+    async def get_user(self, user_id: str) -> User | None: ...
+    async def find_user(self, name: str) -> User | None: ...
+    async def list_users(self) -> Sequence[User]: ...
+    async def add_key(self, key: ApiKey) -> None: ...
+    async def find_key(self, digest: str) -> ApiKey | None: ...
+    async def list_keys(self, user_id: str | None = None) -> Sequence[ApiKey]: ...
+    async def revoke_key(self, key_id: str, at: int) -> bool: ...
+    async def touch_key(self, key_id: str, at: int) -> None: ...

@@ -1,0 +1,62 @@
+"""The seam to whatever writes the analysis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from deepanalyze.analysis.conversation import Conversation, SamplingOptions
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(
+            self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of the model's text, as it sent it; the last one may carry why it stopped and what it cost."""
+
+    text: str = ""
+    finish_reason: str | None = None
+    usage: TokenUsage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    id: str
+    owned_by: str
+    created: int = 0
+
+
+class ModelClient(Protocol):
+    """One model. Called by the analysis loop once for each round."""
+
+    @property
+    def id(self) -> str: ...
+
+    def stream(self, conversation: Conversation, options: SamplingOptions) -> AsyncIterator[Chunk]:
+        """Yields the model's text until it stops. Closing the iterator ends the request at once.
+
+        The text of a round that wants code run ends with, or just before, `</Code>`. Raises ModelUnavailable.
+        """
+
+
+class ModelCatalog(Protocol):
+    """All models that this server offers."""
+
+    async def list(self) -> Sequence[ModelInfo]: ...
+
+    async def get(self, model_id: str) -> ModelClient:
+        """Raises ModelNotFound, naming what there is."""

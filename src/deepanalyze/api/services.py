@@ -1,0 +1,36 @@
+"""What the HTTP API needs of the runtime: one attribute for each service. `deepanalyze.runtime.Runtime` has them all."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from deepanalyze.access import SourceAccess
+from deepanalyze.accounts import Accounts
+from deepanalyze.analysis.files import Files
+from deepanalyze.analysis.jobs import Analyses
+from deepanalyze.analysis.models.base import ModelCatalog
+from deepanalyze.analysis.threads import Threads
+from deepanalyze.health import Health
+from deepanalyze.settings import Settings
+from deepanalyze.urls import UrlSigner
+
+
+class Services(Protocol):
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def sources(self) -> SourceAccess: ...
+    @property
+    def files(self) -> Files: ...
+    @property
+    def threads(self) -> Threads: ...
+    @property
+    def analyses(self) -> Analyses: ...
+    @property
+    def models(self) -> ModelCatalog: ...
+    @property
+    def urls(self) -> UrlSigner: ...
+    @property
+    def health(self) -> Health: ...

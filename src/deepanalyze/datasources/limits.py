@@ -1,0 +1,56 @@
+"""Limits, timeouts and retry policies as values that are passed down, never looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one fetch may bring; a source's config or a request may change `max_rows` up to the ceiling."""
+
+    max_file_bytes: int = 100 * 1024**2
+    max_result_rows: int = 10_000
+    max_result_rows_ceiling: int = 5_000_000
+    max_result_bytes: int = 1024**3
+    max_files: int = 10_000
+
+    def rows(self, *wanted: int | None) -> int:
+        """The row limit in force: the first value that is given, else the default; never above the ceiling."""
+        chosen = next((w for w in wanted if w is not None), self.max_result_rows)
+        return min(chosen, self.max_result_rows_ceiling)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    connect_s: float = 10
+    acquire_s: float = 10
+    query_s: float = 30
+    query_ceiling_s: float = 600
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff with jitter, for transient failures only."""
+
+    max_attempts: int = 3
+    base_delay_s: float = 0.2
+    max_delay_s: float = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    min_size: int = 2
+    max_size: int = 10
+    idle_timeout_s: float = 5 * 60
+    max_lifetime_s: float = 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDefaults:
+    """What a source uses where its own config says nothing; the server fills it from its settings."""
+
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    pool: PoolLimits = field(default_factory=PoolLimits)
