@@ -1,0 +1,278 @@
+"""The settings themselves: names, types, ranges, defaults and what they mean."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+ENV_PREFIX = "DEEPANALYZE_"
+MIN_ADMIN_KEY_LENGTH = 16
+GIB = 1024**3
+_ORDERED = (
+    ("max_result_rows", "max_result_rows_ceiling"),
+    ("query_timeout_s", "query_timeout_ceiling_s"),
+    ("retry_base_delay_s", "retry_max_delay_s"),
+    ("pool_min_size", "pool_max_size"),
+)
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user name or password; a key has its own setting")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a query or fragment")
+    return value.rstrip("/")
+
+
+def _host(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})", value):
+            raise ValueError("must be a host name or an IP address, without port or scheme") from None
+    return value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def memory_bytes() -> int:
+    """What this machine, or the container around this process, can give."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            total = min(total, int(Path(limit).read_text()))
+        except (OSError, ValueError):  # not in a cgroup, or "max"
+            continue
+    return total
+
+
+class ModelConfig(BaseModel):
+    """One OpenAI-compatible model server, or one model of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    id: str = Field(default="", description="the model's id; empty: every model that the server lists")
+    base_url: HttpUrl = Field(description="where its API begins, such as `http://127.0.0.1:8000/v1`")
+    api_key: SecretStr | None = Field(default=None, description="its key, if it wants one")
+    protocol: Literal["deepanalyze", "chat"] | None = Field(
+        default=None,
+        description="`deepanalyze` for DeepAnalyze-8B, `chat` for any other; unset: told from the id",
+    )
+    context_tokens: int | None = Field(default=None, gt=0, description="length of its context, where known")
+    temperature: float | None = Field(default=None, ge=0, le=2, description="used where a request sets none")
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="further fields of every request to this model"
+    )
+    timeout_s: Seconds = Field(default=600, description="longest wait for the next piece of an answer")
+
+
+class Settings(BaseSettings):
+    """Built by `load_settings`; made directly, it reads neither environment nor file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, protected_namespaces=()
+    )
+
+    data_dir: AbsolutePath = Field(
+        default_factory=lambda: platformdirs.user_data_path("deepanalyze"),
+        description="state: store, workspaces, uploaded files, key file; "
+        "one server process holds it at a time",
+        json_schema_extra={"shown": "the user's data directory"},
+    )
+    host: Annotated[str, AfterValidator(_host)] = Field(
+        default="127.0.0.1", description="the address that the API listens on"
+    )
+    port: int = Field(
+        default=8200, ge=0, le=65535, description="the port that the API listens on; 0 takes a free one"
+    )
+    public_url: HttpUrl | None = Field(
+        default=None,
+        description="how others see the API, for the URLs in its answers",
+        json_schema_extra={"shown": "derived from host and port"},
+    )
+    encryption_key: SecretStr | None = Field(
+        default=None,
+        description="Fernet keys, comma-separated: the first encrypts, all decrypt; "
+        "a key that does not fit the stored credentials stops the start",
+        json_schema_extra={"shown": "made once in the data directory, mode 0600"},
+    )
+    admin_api_key: SecretStr | None = Field(
+        default=None,
+        description=f"the first admin key, at least {MIN_ADMIN_KEY_LENGTH} characters",
+        json_schema_extra={"shown": "made and printed once at the first start"},
+    )
+    model_base_url: HttpUrl | None = Field(
+        default=None,
+        description="one OpenAI-compatible model server; several go into the file as `[[models]]`",
+    )
+    model_api_key: SecretStr | None = Field(default=None, description="the key for `model_base_url`")
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the model's id at `model_base_url`; without it every model that the server lists",
+    )
+    models: tuple[ModelConfig, ...] = Field(
+        default=(), description="further models; in the environment a JSON list"
+    )
+    sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = Field(
+        default="auto",
+        description="what isolates generated code: `auto` takes bubblewrap, else landlock, "
+        "else refuses to run code; `none` runs it without isolation",
+    )
+    kernel_python: AbsolutePath | None = Field(
+        default=None,
+        description="interpreter of the kernels, for a separate analysis environment",
+        json_schema_extra={"shown": "the server's own environment"},
+    )
+    max_file_bytes: int = Field(
+        default=100 * 1024**2, gt=0, description="one fetched or uploaded file; over it: `file_too_large`"
+    )
+    max_result_rows: int = Field(
+        default=10_000,
+        gt=0,
+        description="rows of one query or table; more are cut and the result is flagged `truncated`",
+    )
+    max_result_rows_ceiling: int = Field(
+        default=5_000_000, gt=0, description="how far a request's or source's `max_rows` may go up"
+    )
+    max_result_bytes: int = Field(
+        default=GIB, gt=0, description="bytes of one result; over it: `result_too_large`"
+    )
+    connect_timeout_s: Seconds = Field(
+        default=10, description="connecting to a source; a source's config may say otherwise"
+    )
+    query_timeout_s: Seconds = Field(
+        default=30, description="one query; a source's config may say otherwise, up to the ceiling"
+    )
+    query_timeout_ceiling_s: Seconds = Field(default=600, description="the longest that any query may take")
+    retry_max_attempts: int = Field(
+        default=3, ge=1, le=20, description="attempts at what fails for a transient reason; 1: no retry"
+    )
+    retry_base_delay_s: Seconds = Field(
+        default=0.2, description="first pause of the exponential backoff (with jitter)"
+    )
+    retry_max_delay_s: Seconds = Field(default=5, description="longest pause between attempts")
+    pool_min_size: int = Field(default=2, ge=0, description="connections kept open for each source in use")
+    pool_max_size: int = Field(default=10, ge=1, description="most connections to one source")
+    pool_idle_timeout_s: Seconds = Field(
+        default=5 * 60, description="an idle connection above the minimum is closed after this"
+    )
+    pool_max_lifetime_s: Seconds = Field(default=60 * 60, description="a connection is replaced after this")
+    metadata_ttl_s: float = Field(
+        default=300, ge=0, allow_inf_nan=False, description="life of the discovery cache; 0 turns it off"
+    )
+    analysts_may_create: bool = Field(
+        default=True, description="analysts may add private sources with explicit credentials"
+    )
+    thread_ttl_hours: float = Field(
+        default=12, gt=0, allow_inf_nan=False, description="a thread is deleted this long after its last use"
+    )
+    cleanup_interval_minutes: float = Field(
+        default=30, gt=0, allow_inf_nan=False, description="how often expired threads are looked for"
+    )
+    code_timeout_s: Seconds = Field(default=120, description="one block of generated code")
+    kernel_memory_mb: int = Field(default=2048, ge=256, description="memory of one kernel, in MiB")
+    max_kernels: int = Field(
+        default_factory=lambda: max(1, memory_bytes() // (2 * GIB)),
+        ge=1,
+        description="kernels at the same time; the least recently used idle one makes room",
+        json_schema_extra={"shown": "memory / 2 GiB, at least 1"},
+    )
+    kernel_idle_s: Seconds = Field(default=10 * 60, description="an idle kernel is closed after this")
+    kernel_queue_s: Seconds = Field(
+        default=30, description="longest wait for a free kernel; after it: `busy`"
+    )
+    max_rounds: int = Field(default=30, ge=1, description="model calls in one analysis")
+    max_analysis_s: Seconds = Field(default=60 * 60, description="wall time of one analysis")
+    url_ttl_s: int = Field(default=60 * 60, gt=0, description="life of a signed file URL, in seconds")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least severe records that are logged"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto` is `console` at a terminal and `json` elsewhere"
+    )
+
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+        )  # load_settings reads the layers itself, because it tells where each value came from
+
+    @field_validator("admin_api_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < MIN_ADMIN_KEY_LENGTH:
+            raise ValueError(f"must have at least {MIN_ADMIN_KEY_LENGTH} characters")
+        return key
+
+    @field_validator("kernel_python")
+    @classmethod
+    def _executable(cls, path: Path | None) -> Path | None:
+        if path is not None and not (path.is_file() and os.access(path, os.X_OK)):
+            raise ValueError("must be an executable file")
+        return path
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for lower, upper in _ORDERED:
+            low, high = getattr(self, lower), getattr(self, upper)
+            if low > high and lower in self.model_fields_set:
+                raise ValueError(f"{lower} ({low:g}) must not exceed {upper} ({high:g})")
+            if low > high:
+                object.__setattr__(self, lower, high)  # a default gives way to the bound that was asked for
+        if self.model_base_url is None and (self.model or self.model_api_key):
+            raise ValueError("model and model_api_key need model_base_url")
+        return self
+
+    @property
+    def configured_models(self) -> tuple[ModelConfig, ...]:
+        """The server of `model_base_url` first, then `[[models]]`."""
+        if self.model_base_url is None:
+            return self.models
+        first = ModelConfig(id=self.model or "", base_url=self.model_base_url, api_key=self.model_api_key)
+        return (first, *self.models)
+
+    def url(self, port: int | None = None) -> str:
+        """Where clients find the API; `port` is the one that was taken when the setting is 0."""
+        if self.public_url:
+            return self.public_url
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        bracketed = f"[{host}]" if ":" in host else host
+        return f"http://{bracketed}:{port or self.port}"
