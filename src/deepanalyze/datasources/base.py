@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
@@ -122,6 +122,21 @@ class DataSourceConnector(ABC):
 
     title: ClassVar[str] = ""
     description: ClassVar[str] = ""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    """For templates, one for each way to authenticate: `{"title", "description", "config"}`, secrets made up."""
+
+    sample_queries: ClassVar[Sequence[Mapping[str, str]]] = ()
+    """For templates: `{"title", "sql"}`."""
+
+    path_patterns: ClassVar[Sequence[Mapping[str, str]]] = ()
+    """For templates: `{"pattern", "description"}`."""
+
+    admin_only: ClassVar[bool] = False
+    """Reaches what belongs to the server itself (its files), so that analysts may not add such a source."""
+
+    admin_only_fields: ClassVar[frozenset[str]] = frozenset()
+    """Config fields that borrow the server's identity or name its files; refused to analysts."""
 
     def __init__(self, config: DataSourceConfig) -> None:
         self.config = config
