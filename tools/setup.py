@@ -45,7 +45,10 @@ def main() -> None:
         "UV_HTTP_TIMEOUT": os.environ.get("UV_HTTP_TIMEOUT", "180"),
     }
     environment.pop("VIRTUAL_ENV", None)
-    run([uv, "sync", "--frozen", "--extra", "dev", "--compile-bytecode", "--python", sys.executable], environment)
+    run(
+        [uv, "sync", "--frozen", "--extra", "dev", "--compile-bytecode", "--python", sys.executable],
+        environment,
+    )
     python = str(VENV / "bin" / "python")
     run([python, "-m", "compileall", "-q", "src"], environment)
     run([python, "-m", "deepanalyze.devservices.install"], environment)

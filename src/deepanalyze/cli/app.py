@@ -1,0 +1,40 @@
+"""The commands and what they have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deepanalyze import __version__
+from deepanalyze.cli.demo import demo
+from deepanalyze.cli.dev import dev
+from deepanalyze.cli.serve import serve
+
+app = typer.Typer(
+    name="deepanalyze",
+    help="A self-hosted data analyst over PostgreSQL, Azure Blob Storage and files.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deepanalyze {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Without a command, this help."""
+
+
+app.command()(serve)
+app.command()(demo)
+app.command()(dev)

@@ -1,0 +1,30 @@
+"""How a command ends when something is wrong: one clear line on standard error, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from deepanalyze.errors import DeepAnalyzeError, StartupError
+
+FAILED = 1
+CANNOT_START = 2
+INTERRUPTED = 130
+
+
+@contextmanager
+def told_clearly() -> Iterator[None]:
+    """Exit codes: 2 when it cannot start (settings, port, directory, missing parts), 1 for what fails later."""
+    try:
+        yield
+    except StartupError as error:
+        print(f"deepanalyze: {error.message}", file=sys.stderr)
+        raise typer.Exit(CANNOT_START) from None
+    except DeepAnalyzeError as error:
+        print(f"deepanalyze: {error.message}", file=sys.stderr)
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,68 @@
+"""`deepanalyze serve`: the API, until it is stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from deepanalyze.runtime import Runtime
+    from deepanalyze.settings import Settings
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="The configuration file.", show_default="./deepanalyze.toml")
+]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the server keeps its state.")]
+Host = Annotated[
+    str | None, typer.Option("--host", help="The address to listen on.", show_default="127.0.0.1")
+]
+Port = Annotated[
+    int | None, typer.Option("--port", help="The port to listen on; 0 takes a free one.", show_default="8200")
+]
+LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+def serve(
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    host: Host = None,
+    port: Port = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Serve the API until Ctrl-C. Every setting can also come from DEEPANALYZE_* or the configuration file."""
+    from deepanalyze.cli.failures import told_clearly
+    from deepanalyze.cli.loop import run
+    from deepanalyze.logging import configure_logging
+    from deepanalyze.settings import load_settings
+
+    with told_clearly():
+        flags = {"data_dir": data_dir, "host": host, "port": port, "log_level": log_level}
+        settings = load_settings(flags, config)
+        configure_logging(settings.log_level, settings.log_format)
+        run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from deepanalyze.cli.server import listen, running, stop_signals
+
+    listener = listen(settings.host, settings.port)
+    try:
+        async with stop_signals() as stop, running(settings, listener) as server:
+            _announce(server.url, server.runtime)
+            await stop.wait()
+    finally:
+        listener.close()
+
+
+def _announce(url: str, runtime: Runtime) -> None:
+    """What a person at the terminal needs: where, with which key, and what is not as good as it could be."""
+    print(f"DeepAnalyze answers at {url} (API documentation: {url}/docs)", flush=True)
+    if runtime.new_admin_key:
+        print(f"Admin API key, shown only now: {runtime.new_admin_key}", flush=True)
+    isolation = runtime.sandbox.isolation
+    for sentence in isolation.weaker:
+        print(f"Sandbox ({isolation.name}): {sentence}", flush=True)
+    if isolation.remedy:
+        print(f"Sandbox: {isolation.remedy}", flush=True)

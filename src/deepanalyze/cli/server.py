@@ -1,0 +1,86 @@
+"""The HTTP server in this process: its socket, its life and its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepanalyze.errors import StartupError
+
+if TYPE_CHECKING:
+    from deepanalyze.cli.http import HttpServer
+    from deepanalyze.runtime import Runtime
+    from deepanalyze.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers."""
+
+    url: str
+    runtime: Runtime
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Binds before anything else is opened, so that a port in use is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise StartupError(
+            f"cannot listen on {host}:{port}: {reason}; choose another with --port (0 takes a free one)"
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+@asynccontextmanager
+async def running(settings: Settings, listener: socket.socket) -> AsyncIterator[Running]:
+    """Opens the runtime and answers on `listener` until the block ends; then finishes what runs, and closes all."""
+    from deepanalyze.api import create_app
+    from deepanalyze.cli.http import HttpServer
+    from deepanalyze.runtime import open_runtime
+
+    url = settings.url(listener.getsockname()[1])
+    async with open_runtime(settings, base_url=url) as runtime:
+        server = HttpServer(create_app(runtime))
+        serving = asyncio.create_task(server.serve([listener]), name="http-server")
+        try:
+            await _until_started(server, serving)
+            yield Running(url=url, runtime=runtime)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def _until_started(server: HttpServer, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            await serving
+            raise StartupError("the HTTP server ended before it was ready")
+        await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def stop_signals() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
