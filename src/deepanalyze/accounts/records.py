@@ -1,4 +1,4 @@
-"""Users, API keys and what they may do."""
+"""What is kept of users and API keys, and what they may do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A stored API key: never the key itself, only its SHA-256 (keys are 256 random bits, so no salt is needed)."""
+    """A stored API key: never the key itself, only its SHA-256 (256 random bits need no salt)."""
 
     id: str  # key-…
     user_id: str

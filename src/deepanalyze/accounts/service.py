@@ -1,0 +1,149 @@
+"""Who may come in: users, their API keys, and the first admin."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from deepanalyze.accounts.records import AccountRepository, ApiKey, Grant, Principal, Role, User
+from deepanalyze.errors import ConfigurationError, InvalidApiKey, InvalidRequest, NotFound
+
+ADMIN_NAME = "admin"
+KEY_PREFIX = "sk-da-"
+KEY_BYTES = 32
+MIN_CONFIGURED_KEY_LENGTH = 16
+TOUCH_INTERVAL_S = 60
+_SHOWN_CHARACTERS = len(KEY_PREFIX) + 4
+_USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class _ConfiguredKey:
+    """The admin key from the settings. It is never stored, so changing or removing the setting voids it."""
+
+    digest: str
+    admin_id: str
+
+
+class Accounts:
+    def __init__(self, repository: AccountRepository, *, clock: Callable[[], float] = time.time) -> None:
+        self._repository = repository
+        self._clock = clock
+        self._configured: _ConfiguredKey | None = None
+        self._touched_at: dict[str, int] = {}
+
+    async def authenticate(self, key: str) -> Principal:
+        """Raises InvalidApiKey when the key is missing, wrong, expired or revoked."""
+        if not key:
+            raise InvalidApiKey("an API key is needed: send the header Authorization: Bearer <key>")
+        digest = _digest(key)
+        if self._configured is not None and hmac.compare_digest(self._configured.digest, digest):
+            return Principal(await self._user(self._configured.admin_id))
+        stored = await self._repository.find_key(digest)
+        if stored is None or not hmac.compare_digest(stored.digest, digest):
+            raise InvalidApiKey("the API key is not valid")
+        self._check_in_force(stored)
+        user = await self._user(stored.user_id)
+        await self._touch(stored)
+        return Principal(user, stored.id, stored.sources)
+
+    async def create_user(self, name: str, *, role: Role = "analyst", grants: Sequence[Grant] = ()) -> User:
+        """Raises AlreadyExists when the name is taken."""
+        if not _USER_NAME.fullmatch(name):
+            raise InvalidRequest(
+                f"{name[:80]!r} cannot be a user's name: 1 to 64 letters, digits and . _ @ + -, "
+                "beginning with a letter or digit",
+                param="name",
+            )
+        if role not in get_args(Role):
+            raise InvalidRequest(f"{role!r} is no role; roles are admin and analyst", param="role")
+        user = User(f"user-{secrets.token_hex(12)}", name, role, tuple(grants), self._now())
+        await self._repository.add_user(user)
+        return user
+
+    async def create_key(
+        self, user_id: str, name: str, *, expires_at: int | None = None, sources: Sequence[str] = ("*",)
+    ) -> tuple[ApiKey, str]:
+        """The second of the pair is the key itself; only its digest is kept, so it cannot be shown again."""
+        if expires_at is not None and expires_at <= self._now():
+            raise InvalidRequest("expires_at lies in the past", param="expires_at")
+        user = await self._repository.get_user(user_id)
+        if user is None:
+            raise NotFound(f"there is no user {user_id!r}", param="user")
+        key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+        stored = ApiKey(
+            id=f"key-{secrets.token_hex(12)}",
+            user_id=user.id,
+            name=name,
+            prefix=key[:_SHOWN_CHARACTERS],
+            digest=_digest(key),
+            created_at=self._now(),
+            expires_at=expires_at,
+            sources=tuple(sources),
+        )
+        await self._repository.add_key(stored)
+        return stored, key
+
+    async def revoke_key(self, key_id: str) -> None:
+        if not await self._repository.revoke_key(key_id, self._now()):
+            raise NotFound(f"there is no API key {key_id!r}")
+
+    async def ensure_admin(self, configured_key: str | None) -> str | None:
+        """Called at start: makes sure that an admin can come in.
+
+        With a configured key that one is valid from now on. Without, and without any other usable admin key,
+        makes one and returns it, to be shown once.
+        """
+        if configured_key is not None and len(configured_key) < MIN_CONFIGURED_KEY_LENGTH:
+            raise ConfigurationError(
+                f"the admin API key must have at least {MIN_CONFIGURED_KEY_LENGTH} characters"
+            )
+        admin = await self._repository.find_user(ADMIN_NAME)
+        if admin is None:
+            admin = await self.create_user(ADMIN_NAME, role="admin")
+        if configured_key is not None:
+            self._configured = _ConfiguredKey(_digest(configured_key), admin.id)
+            return None
+        if await self._some_admin_has_a_key():
+            return None
+        _, key = await self.create_key(admin.id, "made at first start")
+        return key
+
+    async def _some_admin_has_a_key(self) -> bool:
+        admins = {user.id for user in await self._repository.list_users() if user.role == "admin"}
+        keys = await self._repository.list_keys()
+        return any(key.user_id in admins and self._is_in_force(key) for key in keys)
+
+    def _is_in_force(self, key: ApiKey) -> bool:
+        return key.revoked_at is None and (key.expires_at is None or key.expires_at > self._now())
+
+    def _check_in_force(self, key: ApiKey) -> None:
+        if key.revoked_at is not None:
+            raise InvalidApiKey("this API key was revoked; ask an admin for another")
+        if not self._is_in_force(key):
+            raise InvalidApiKey("this API key has expired; ask an admin for another")
+
+    async def _user(self, user_id: str) -> User:
+        user = await self._repository.get_user(user_id)
+        if user is None:
+            raise InvalidApiKey("the API key is not valid")
+        return user
+
+    async def _touch(self, key: ApiKey) -> None:
+        now = self._now()
+        if now - max(key.last_used_at or 0, self._touched_at.get(key.id, 0)) >= TOUCH_INTERVAL_S:
+            self._touched_at[key.id] = now  # before the write, so that requests at the same time write once
+            await self._repository.touch_key(key.id, now)
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
