@@ -14,7 +14,8 @@ from pathlib import Path
 # Words that a licence's name must have one of …
 ACCEPTED = re.compile(
     r"\b(MIT(-0|-CMU)?|BSD(-\d-Clause)?|0BSD|Apache|ISC|Python Software Foundation|PSF|PSFL|PSF-2\.0|Python-2\.0|MPL|"
-    r"Mozilla Public License|LGPL(v?\d\+?)?|Lesser General Public|Zlib|Unlicense|CC0|Public Domain|BlueOak|HPND|WTFPL|OFL|PostgreSQL|CNRI|Unicode|BSL|Boost|"
+    r"Mozilla Public License|LGPL(v?\d\+?)?|Lesser General Public|Zlib|Unlicense|CC0|Public Domain|BlueOak|"
+    r"HPND|WTFPL|OFL|PostgreSQL|CNRI|Unicode|BSL|Boost|"
     r"LGPL-[\d.]+(-only|-or-later)?)\b",
     re.IGNORECASE,
 )
