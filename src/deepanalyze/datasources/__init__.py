@@ -1,0 +1,111 @@
+"""Data sources as a Python package of their own: see the reference page for a worked example.
+
+Nothing heavy is imported before it is used, so that `import deepanalyze.datasources` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from deepanalyze.datasources.base import (
+    Column,
+    DataItem,
+    DataSourceConfig,
+    DataSourceConnector,
+    DataSourceType,
+    Downloaded,
+    Exported,
+    Progress,
+    SupportsDownload,
+    SupportsExport,
+    SupportsQuery,
+    SupportsUpload,
+)
+from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
+from deepanalyze.errors import (
+    AlreadyExists,
+    BlobNotFound,
+    ConfigurationError,
+    DeepAnalyzeError,
+    FileTooLarge,
+    HostNotAllowed,
+    InvalidRequest,
+    NotFound,
+    NotSupported,
+    PermissionDenied,
+    QueryFailed,
+    QueryTimeout,
+    ReadOnlyViolation,
+    ResultTooLarge,
+    SourceAuthenticationFailed,
+    SourceError,
+    SourceUnavailable,
+    TableNotFound,
+)
+
+if TYPE_CHECKING:
+    from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
+    from deepanalyze.datasources.connectors.postgresql import PostgreSQLConnector
+    from deepanalyze.datasources.credentials import CredentialManager
+    from deepanalyze.datasources.fetch import DataReference, FetchedFile
+    from deepanalyze.datasources.registry import DataSourceRegistry
+
+_LAZY = {
+    "AzureBlobConnector": "deepanalyze.datasources.connectors.azure_blob",
+    "CredentialManager": "deepanalyze.datasources.credentials",
+    "DataReference": "deepanalyze.datasources.fetch",
+    "DataSourceRegistry": "deepanalyze.datasources.registry",
+    "FetchedFile": "deepanalyze.datasources.fetch",
+    "PostgreSQLConnector": "deepanalyze.datasources.connectors.postgresql",
+}
+
+__all__ = [
+    "AlreadyExists",
+    "AzureBlobConnector",
+    "BlobNotFound",
+    "Column",
+    "ConfigurationError",
+    "CredentialManager",
+    "DataItem",
+    "DataReference",
+    "DataSourceConfig",
+    "DataSourceConnector",
+    "DataSourceRegistry",
+    "DataSourceType",
+    "DeepAnalyzeError",
+    "Downloaded",
+    "Exported",
+    "FetchedFile",
+    "FileTooLarge",
+    "HostNotAllowed",
+    "InvalidRequest",
+    "Limits",
+    "NotFound",
+    "NotSupported",
+    "PermissionDenied",
+    "PoolLimits",
+    "PostgreSQLConnector",
+    "Progress",
+    "QueryFailed",
+    "QueryTimeout",
+    "ReadOnlyViolation",
+    "ResultTooLarge",
+    "RetryPolicy",
+    "SourceAuthenticationFailed",
+    "SourceDefaults",
+    "SourceError",
+    "SourceUnavailable",
+    "SupportsDownload",
+    "SupportsExport",
+    "SupportsQuery",
+    "SupportsUpload",
+    "TableNotFound",
+    "Timeouts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from deepanalyze.datasources.base import Column, DataSourceConnector, FileFormat, Progress
+from deepanalyze.datasources.base import (
+    Column,
+    DataItem,
+    DataSourceConnector,
+    FileFormat,
+    OnProgress,
+    Progress,
+    SupportsDownload,
+    SupportsExport,
+)
+from deepanalyze.datasources.files import safe_relative_name
 from deepanalyze.datasources.limits import Limits
+from deepanalyze.errors import FileTooLarge, InvalidRequest, NotSupported
+
+PARALLEL_DOWNLOADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +67,212 @@ async def fetch(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> list[FetchedFile]:
     """Fetches one reference into `directory`. Either every file is there when it returns, or none is."""
-    raise NotImplementedError
+    check_reference(reference)
+    if reference.path is not None:
+        return await _download_all(connector, reference, reference.path, directory, limits, on_progress)
+    return [await _export(connector, reference, directory, on_progress)]
+
+
+def check_reference(reference: DataReference) -> None:
+    """Raises InvalidRequest unless exactly one of path, query and table is given, and sensibly."""
+    given = [name for name in ("path", "query", "table") if getattr(reference, name) is not None]
+    if len(given) != 1:
+        found = "none was given" if not given else f"{' and '.join(given)} were given"
+        raise InvalidRequest(
+            f"a reference to data names exactly one of 'path', 'query' and 'table'; {found}",
+            param=given[1] if given else "path",
+        )
+    if not str(getattr(reference, given[0])).strip():
+        raise InvalidRequest(f"'{given[0]}' is empty", param=given[0])
+    if reference.max_rows is not None and reference.max_rows < 1:
+        raise InvalidRequest("'max_rows' must be at least 1", param="max_rows")
+
+
+async def _export(
+    connector: DataSourceConnector, reference: DataReference, directory: Path, on_progress: OnProgress | None
+) -> FetchedFile:
+    asked = "query" if reference.query is not None else "table"
+    if not isinstance(connector, SupportsExport):
+        raise NotSupported(
+            f"source {connector.config.name!r} ({connector.config.type}) holds files; name them with 'path', "
+            f"not '{asked}'",
+            param=asked,
+        )
+    if reference.format != "csv":
+        raise NotSupported("results are written as CSV only; leave 'format' out", param="format")
+    name = _export_name(reference)
+    destination = directory / name
+    started = time.monotonic()
+    await asyncio.to_thread(destination.parent.mkdir, parents=True, exist_ok=True)
+    exported = await connector.export(
+        destination,
+        query=reference.query,
+        table=reference.table,
+        format=reference.format,
+        max_rows=reference.max_rows,
+        on_progress=on_progress,
+    )
+    return FetchedFile(
+        file=name,
+        source_id=connector.config.id,
+        name=connector.config.name,
+        type=str(connector.config.type),
+        bytes=exported.bytes,
+        rows=exported.rows,
+        truncated=exported.truncated,
+        elapsed_ms=_ms_since(started),
+        columns=exported.columns,
+        path=reference.table,
+        sql=exported.sql,
+    )
+
+
+def _export_name(reference: DataReference) -> str:
+    if reference.save_as is not None:
+        name = safe_relative_name(reference.save_as)
+        return name if name.lower().endswith(".csv") else f"{name}.csv"
+    if reference.table is not None:
+        return safe_relative_name(reference.table.replace('"', "").replace("/", "_")) + ".csv"
+    return "query.csv"
+
+
+async def _download_all(
+    connector: DataSourceConnector,
+    reference: DataReference,
+    path: str,
+    directory: Path,
+    limits: Limits,
+    on_progress: OnProgress | None,
+) -> list[FetchedFile]:
+    if not isinstance(connector, SupportsDownload):
+        raise NotSupported(
+            f"source {connector.config.name!r} ({connector.config.type}) holds tables; name one with 'table', or ask "
+            "with 'query', not 'path'",
+            param="path",
+        )
+    items = await connector.find(path)
+    _check_sizes(connector, path, items, limits)
+    names = local_names([item.path for item in items], reference.save_as)
+    total = _Total(items, on_progress)
+    slots = asyncio.Semaphore(PARALLEL_DOWNLOADS)
+
+    async def bring(index: int, item: DataItem) -> FetchedFile:
+        destination = directory / names[index]
+        async with slots:
+            started = time.monotonic()
+            await asyncio.to_thread(destination.parent.mkdir, parents=True, exist_ok=True)
+            done = await connector.download(
+                item.path, destination, max_bytes=limits.max_file_bytes, on_progress=total.of(index)
+            )
+        return FetchedFile(
+            file=names[index],
+            source_id=connector.config.id,
+            name=connector.config.name,
+            type=str(connector.config.type),
+            bytes=done.bytes,
+            elapsed_ms=_ms_since(started),
+            path=item.path,
+        )
+
+    try:
+        return await _all_or_first_error([bring(index, item) for index, item in enumerate(items)])
+    except BaseException:
+        await asyncio.to_thread(_remove, [directory / name for name in names])
+        raise
+
+
+async def _all_or_first_error(work: Sequence[Coroutine[Any, Any, FetchedFile]]) -> list[FetchedFile]:
+    """As a task group, but with the first error itself instead of a group around it; the others have ended then."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def _check_sizes(
+    connector: DataSourceConnector, path: str, items: Sequence[DataItem], limits: Limits
+) -> None:
+    source = connector.config.name
+    if len(items) > limits.max_files:
+        raise FileTooLarge(
+            f"source {source!r}: {path!r} stands for {len(items)} files, the limit is {limits.max_files}; "
+            "use a narrower pattern",
+            param="path",
+        )
+    for item in items:
+        if item.size is not None and item.size > limits.max_file_bytes:
+            raise FileTooLarge(
+                f"source {source!r}: {item.path!r} has {item.size} bytes, the limit is {limits.max_file_bytes} "
+                "(max_file_bytes)",
+                param="path",
+            )
+
+
+def local_names(paths: Sequence[str], save_as: str | None = None) -> list[str]:
+    """Where each file goes: under its base name; where two share one, both keep their folders.
+
+    `save_as` names a single file, and the folder for several. No two get the same name.
+    """
+    if save_as is not None and len(paths) == 1 and not save_as.endswith("/"):
+        return [safe_relative_name(save_as)]
+    bases = [path.rstrip("/").rsplit("/", 1)[-1] for path in paths]
+    shared = {base for base, count in Counter(base.casefold() for base in bases).items() if count > 1}
+    folder = "" if save_as is None else safe_relative_name(save_as) + "/"
+    wanted = [path if base.casefold() in shared else base for path, base in zip(paths, bases, strict=True)]
+    return _distinct([folder + safe_relative_name(name) for name in wanted])
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Numbers what is still equal, and what would need a file to be a folder (`a` beside `a/b`)."""
+    folders = {parent for name in names for parent in _parents(name)}
+    taken: set[str] = set(folders)
+    result = []
+    for name in names:
+        candidate, number = name, 2
+        while candidate in taken:
+            head, slash, last = name.rpartition("/")
+            stem, dot, suffix = last.partition(".")
+            candidate = f"{head}{slash}{stem}-{number}{dot}{suffix}"
+            number += 1
+        taken.add(candidate)
+        result.append(candidate)
+    return result
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+class _Total:
+    """Adds the progress of several downloads up."""
+
+    def __init__(self, items: Sequence[DataItem], on_progress: OnProgress | None) -> None:
+        self._done = [0] * len(items)
+        sizes = [item.size for item in items]
+        self._total = None if None in sizes else sum(size for size in sizes if size is not None)
+        self._on_progress = on_progress
+
+    def of(self, index: int) -> OnProgress | None:
+        if self._on_progress is None:
+            return None
+
+        def report(progress: Progress) -> None:
+            self._done[index] = progress.bytes
+            assert self._on_progress is not None
+            self._on_progress(Progress(bytes=sum(self._done), total_bytes=self._total))
+
+        return report
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _ms_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,81 @@
+"""Files that appear under their name only when they are complete, and names that stay where they belong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from deepanalyze.errors import InvalidRequest
+
+_MAX_PART_BYTES = 200
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\\]")
+
+
+@contextlib.contextmanager
+def atomic_file(destination: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """An unbuffered file beside `destination` that takes its name when the block ends well and vanishes otherwise.
+
+    Blocking: for worker threads. An existing file is never replaced: FileExistsError.
+    """
+    partial = destination.with_name(f".{secrets.token_hex(8)}.part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            yield file
+        _take_name(partial, destination)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _take_name(partial: Path, destination: Path) -> None:
+    try:
+        os.link(partial, destination, follow_symlinks=False)  # unlike rename, refuses to replace
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if destination.exists():
+            raise FileExistsError(destination) from None
+        partial.rename(destination)
+
+
+def write_once(path: Path, content: bytes, *, mode: int) -> bytes:
+    """Makes the file with that content unless it exists, and returns what it holds: of several processes one wins."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    with contextlib.suppress(FileExistsError), atomic_file(path, mode=mode) as file:
+        file.write(content)
+        os.fsync(file.fileno())
+    return path.read_bytes()
+
+
+def safe_relative_name(name: str) -> str:
+    """`name` as a relative path that stays below its directory, with `/` between its parts.
+
+    Empty, `.` and `..` parts, backslashes, control and direction characters become `_xx` of their code (`..` is
+    `_2e_2e`), so that different names stay different; what remains may hold spaces and any letters.
+    """
+    parts = [_safe_part(part) for part in name.strip("/").split("/")]
+    if not any(parts) or not name.strip("/ "):
+        raise InvalidRequest(f"{name!r} cannot be a file's name", param="save_as")
+    safe = "/".join(part or "_" for part in parts)
+    if len(safe.encode()) > 1000:
+        raise InvalidRequest(f"the file name {safe[:60]!r}… is longer than 1000 bytes", param="save_as")
+    return safe
+
+
+def _safe_part(part: str) -> str:
+    if part.startswith("."):  # `..` leaves the directory and hidden files stay unseen
+        part = "_2e" * (len(part) - len(part.lstrip("."))) + part.lstrip(".")
+    part = _CONTROL.sub(lambda found: f"_{ord(found[0]):02x}", part)
+    if len(part.encode()) <= _MAX_PART_BYTES:
+        return part
+    stem, dot, suffix = part.rpartition(".")
+    if not dot or len(suffix) > 20:
+        stem, suffix = part, ""
+    keep = _MAX_PART_BYTES - len(suffix.encode()) - 1
+    return stem.encode()[:keep].decode(errors="ignore") + dot * bool(suffix) + suffix

@@ -1,0 +1,281 @@
+"""Every configured source, and its live connector."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any, Literal, Self
+
+import structlog
+from cachetools import TTLCache
+
+from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
+from deepanalyze.datasources.credentials import CredentialManager, sanitize
+from deepanalyze.datasources.limits import SourceDefaults
+from deepanalyze.datasources.live import LiveConnectors, plugin_errors
+from deepanalyze.datasources.masking import MASK
+from deepanalyze.datasources.memory import InMemoryRepository
+from deepanalyze.datasources.names import check_id, check_name
+from deepanalyze.datasources.plugins import ConnectorTypes
+from deepanalyze.datasources.repository import ConfigRepository, StoredSource
+from deepanalyze.datasources.schema import merge_secrets, split_secrets
+from deepanalyze.errors import (
+    AlreadyExists,
+    ConfigurationError,
+    DeepAnalyzeError,
+    NotFound,
+    SourceUnavailable,
+)
+
+
+class DataSourceRegistry:
+    """Works without arguments, in memory. For one event loop; an async context manager that ends everything.
+
+    Reading calls are synchronous: the registry keeps its own index, in which secrets are ciphertexts. They are
+    decrypted when a connector is made, and for `get_config(…, sanitize=False)`.
+    """
+
+    def __init__(
+        self,
+        credential_manager: CredentialManager | None = None,
+        repository: ConfigRepository | None = None,
+        *,
+        defaults: SourceDefaults | None = None,
+        metadata_ttl_s: float = 5 * 60,
+    ) -> None:
+        self._credentials = credential_manager or CredentialManager()
+        self._repository: ConfigRepository = repository or InMemoryRepository()
+        self._defaults = defaults or SourceDefaults()
+        self._types = ConnectorTypes()
+        self._sources: dict[str, StoredSource] = {}
+        self._reserved: set[str] = set()
+        self._live = LiveConnectors()
+        self._metadata: TTLCache[str, Any] = TTLCache(maxsize=1000, ttl=metadata_ttl_s)
+        self._log = structlog.get_logger()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.disconnect_all()
+
+    async def load(self) -> None:
+        """Reads every stored source and tries its secrets. Raises ConfigurationError when a key does not fit."""
+        found = {source.id: source for source in await self._repository.list()}
+        for source in found.values():
+            self._plain_config(source)
+        self._sources = found
+
+    # types
+
+    def register_connector_class(self, type: str, connector_class: type[DataSourceConnector]) -> None:
+        """Adds a type, or replaces one for the connectors made from now on."""
+        self._types.register(type, connector_class)
+
+    def connector_class(self, type: str) -> type[DataSourceConnector]:
+        return self._types.connector_class(type)
+
+    def types(self) -> list[str]:
+        return self._types.names()
+
+    # sources
+
+    async def register_data_source(
+        self,
+        config: DataSourceConfig,
+        test_connection: bool = False,
+        *,
+        created_by: str | None = None,
+        shared: bool = True,
+        origin: Literal["api", "config"] = "api",
+    ) -> StoredSource:
+        """Validates, then connects (when asked to), then stores; what fails stores nothing.
+
+        Raises InvalidRequest with an entry for every wrong field, AlreadyExists, and what the connector raises.
+        """
+        check_id(config.id)
+        check_name(config.name)
+        public, secrets = split_secrets(self.connector_class(config.type).config_model, config.config)
+        with _Reservation(self, config.id, config.name):
+            if test_connection:
+                await self._try(dataclasses.replace(config, config=merge_secrets(public, secrets)))
+            now = int(time.time())
+            source = StoredSource(
+                id=config.id,
+                type=str(config.type),
+                name=config.name,
+                config=public,
+                secrets={f: self._credentials.encrypt(v, row=config.id, field=f) for f, v in secrets.items()},
+                metadata=dict(config.metadata),
+                created_at=config.created_at,
+                updated_at=now,
+                created_by=created_by,
+                shared=shared,
+                origin=origin,
+                status="ok" if test_connection else "untested",
+                last_tested_at=now if test_connection else None,
+            )
+            await self._repository.add(source)
+            self._sources[source.id] = source
+        self._log.info("data_source_registered", source_id=source.id, type=source.type, name=source.name)
+        return source
+
+    async def unregister_data_source(self, id_or_name: str) -> None:
+        """Closes the connector, forgets the source and what was cached of it. Raises NotFound."""
+        source = self.stored(id_or_name)
+        await self._repository.delete(source.id)
+        self._sources.pop(source.id, None)
+        self.clear_cache(source.id)
+        await self._live.close(source.id)
+        self._log.info("data_source_unregistered", source_id=source.id, type=source.type, name=source.name)
+
+    def stored(self, id_or_name: str) -> StoredSource:
+        source = self._sources.get(id_or_name)
+        if source is None:
+            source = next((s for s in self._sources.values() if s.name == id_or_name), None)
+        if source is None:
+            raise NotFound(f"there is no data source {id_or_name!r}")
+        return source
+
+    def stored_sources(self) -> list[StoredSource]:
+        return sorted(self._sources.values(), key=lambda source: (source.created_at, source.id))
+
+    def list_data_sources(self) -> list[DataSourceConfig]:
+        """Every source, its secrets masked."""
+        return [self.get_config(source.id) for source in self.stored_sources()]
+
+    def get_config(self, id_or_name: str, sanitize: bool = True) -> DataSourceConfig:
+        source = self.stored(id_or_name)
+        config = self.public_config(source) if sanitize else self._plain_config(source)
+        return DataSourceConfig(
+            id=source.id,
+            type=source.type,
+            name=source.name,
+            config=config,
+            metadata=dict(source.metadata),
+            created_at=source.created_at,
+        )
+
+    def public_config(self, source: StoredSource) -> dict[str, Any]:
+        masked: dict[str, Any] = sanitize(merge_secrets(source.config, dict.fromkeys(source.secrets, MASK)))
+        return masked
+
+    # connectors
+
+    async def get_connector(self, id_or_name: str) -> DataSourceConnector:
+        """The one live connector of the source, connected when first asked for; concurrent callers share that."""
+        source = self.stored(id_or_name)
+        return await self._live.get(source.id, lambda: self._make(self.get_config(source.id, sanitize=False)))
+
+    async def test_connection(self, id_or_name: str) -> bool:
+        """False leaves the reason in the log and, once there is a connector, in its `last_error`."""
+        try:
+            await self.check_connection(id_or_name)
+        except NotFound:
+            raise
+        except DeepAnalyzeError:
+            return False
+        return True
+
+    async def check_connection(self, id_or_name: str) -> DataSourceConnector:
+        """As `test_connection`, but raises the reason."""
+        source = self.stored(id_or_name)
+        try:
+            connector = await self.get_connector(source.id)
+            await _check(connector)
+        except DeepAnalyzeError as error:
+            self._log.warning(
+                "data_source_test_failed",
+                source_id=source.id,
+                name=source.name,
+                code=error.code,
+                reason=error.message,
+            )
+            await self._set_status(source.id, "error")
+            raise
+        await self._set_status(source.id, "ok")
+        return connector
+
+    async def disconnect_all(self) -> None:
+        await self._live.close_all()
+        self._metadata.clear()
+
+    # cached metadata
+
+    def cache_metadata(self, source_id: str, data: Any) -> None:
+        self._metadata[source_id] = data
+
+    def get_cached_metadata(self, source_id: str) -> Any | None:
+        return self._metadata.get(source_id)
+
+    def clear_cache(self, source_id: str | None = None) -> None:
+        if source_id is None:
+            self._metadata.clear()
+        else:
+            self._metadata.pop(source_id, None)
+
+    # inside
+
+    def _make(self, config: DataSourceConfig) -> DataSourceConnector:
+        connector = self.connector_class(config.type)(config)
+        connector.defaults = self._defaults
+        return connector
+
+    async def _try(self, config: DataSourceConfig) -> None:
+        connector = self._make(config)
+        try:
+            with plugin_errors(connector):
+                await connector.connect()
+            await _check(connector)
+        finally:
+            await connector.disconnect()
+
+    def _plain_config(self, source: StoredSource) -> dict[str, Any]:
+        try:
+            plain = {
+                f: self._credentials.decrypt(t, row=source.id, field=f) for f, t in source.secrets.items()
+            }
+        except ConfigurationError as error:
+            raise ConfigurationError(f"data source {source.name!r}: {error.message}") from error
+        return merge_secrets(source.config, plain)
+
+    async def _set_status(self, source_id: str, status: Literal["ok", "error"]) -> None:
+        now = int(time.time())
+        if source_id not in self._sources:  # unregistered while it was tested
+            return
+        await self._repository.set_status(source_id, status, now)
+        if source_id in self._sources:
+            self._sources[source_id] = dataclasses.replace(
+                self._sources[source_id], status=status, last_tested_at=now
+            )
+
+
+class _Reservation:
+    """Keeps an id and a name for a registration while it tests and stores; of concurrent ones, one succeeds."""
+
+    def __init__(self, registry: DataSourceRegistry, source_id: str, name: str) -> None:
+        self._registry = registry
+        self._labels = {"id": source_id, "name": name}
+
+    def __enter__(self) -> None:
+        registry = self._registry
+        taken = registry._reserved | {label for s in registry._sources.values() for label in (s.id, s.name)}
+        for param, label in self._labels.items():
+            if label in taken:
+                raise AlreadyExists(
+                    f"a data source with the name or id {label!r} exists already", param=param
+                )
+        registry._reserved.update(self._labels.values())
+
+    def __exit__(self, *exc: object) -> None:
+        self._registry._reserved.difference_update(self._labels.values())
+
+
+async def _check(connector: DataSourceConnector) -> None:
+    with plugin_errors(connector):
+        if await connector.test_connection():
+            return
+    error = connector.last_error
+    if isinstance(error, DeepAnalyzeError):
+        raise error
+    raise SourceUnavailable(f"source {connector.config.name!r}: the connection test failed") from error
