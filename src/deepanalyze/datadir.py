@@ -1,0 +1,116 @@
+"""The data directory: what lies where, and that one server process at a time holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from deepanalyze.errors import StartupError
+
+_PRIVATE = 0o700
+_PASSABLE = 0o711  # code of a server that runs as root has uids of its own, which must reach their workspaces
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store.sqlite"
+
+    @property
+    def threads(self) -> Path:
+        return self.root / "threads"
+
+    @property
+    def files(self) -> Path:
+        return self.root / "files"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def key_file(self) -> Path:
+        return self.keys / "encryption.key"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+
+@contextmanager
+def open_data_dir(path: Path) -> Iterator[DataDir]:
+    """Makes the directory where needed and holds its lock. Raises StartupError, also when another process holds it."""
+    data_dir = DataDir(path)
+    try:
+        _make(data_dir)
+        descriptor = os.open(data_dir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartupError(_cannot_use(path, error)) from error
+    try:
+        _lock(descriptor, path)
+        yield data_dir
+    finally:
+        os.close(
+            descriptor
+        )  # gives the lock back; the file stays, because removing it would race with a new holder
+
+
+def _make(data_dir: DataDir) -> None:
+    if not data_dir.root.parent.exists() and _is_for_one_user(data_dir.root):
+        data_dir.root.parent.mkdir(parents=True, exist_ok=True)
+    way_to_workspaces = _PASSABLE if os.geteuid() == 0 else _PRIVATE
+    for directory, mode in (
+        (data_dir.root, way_to_workspaces),
+        (data_dir.threads, way_to_workspaces),
+        (data_dir.files, _PRIVATE),
+        (data_dir.keys, _PRIVATE),
+    ):
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode)
+        if directory.stat().st_mode & 0o777 != mode:
+            directory.chmod(mode)
+
+
+def _is_for_one_user(path: Path) -> bool:
+    """Elsewhere a missing parent is more likely a typing error or a disk that is not mounted."""
+    homes = (Path.home(), platformdirs.user_data_path("deepanalyze"))
+    return any(path.is_relative_to(home) for home in homes)
+
+
+def _cannot_use(path: Path, error: OSError) -> str:
+    if not path.parent.exists():
+        return f"the data directory {path} cannot be made: {path.parent} does not exist"
+    if isinstance(error, NotADirectoryError):
+        return f"the data directory {path} cannot be used: {error.filename} is not a directory"
+    return f"the data directory {path} cannot be used: {error.strerror} ({error.filename})"
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise StartupError(_held(path, os.pread(descriptor, 32, 0))) from error
+        raise StartupError(f"the data directory {path} cannot be locked: {error.strerror}") from error
+
+
+def _held(path: Path, content: bytes) -> str:
+    pid = content.decode("ascii", "replace").strip()
+    holder = f"process {pid}" if pid.isdigit() else "another process"
+    return (
+        f"the data directory {path} is in use by {holder}: stop that server, "
+        "or choose another directory with --data-dir"
+    )

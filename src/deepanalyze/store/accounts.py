@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from deepanalyze.accounts.records import ApiKey, Grant, User
+from deepanalyze.store.database import Database
+from deepanalyze.store.failures import already_exists
+from deepanalyze.store.models import api_keys, users
+
+
+class StoredAccounts:
+    """Implements `deepanalyze.accounts.AccountRepository`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_user(self, user: User) -> None:
+        def work(connection: Connection) -> None:
+            with already_exists(f"a user named {user.name!r}", param="name"):
+                connection.execute(insert(users).values(asdict(user)))
+
+        await self._database.write(work)
+
+    async def get_user(self, user_id: str) -> User | None:
+        return await self._one_user(users.c.id == user_id)
+
+    async def find_user(self, name: str) -> User | None:
+        return await self._one_user(users.c.name == name)
+
+    async def list_users(self) -> Sequence[User]:
+        query = select(users).order_by(users.c.created_at, users.c.id)
+        return await self._database.read(lambda c: [_user(row) for row in c.execute(query)])
+
+    async def add_key(self, key: ApiKey) -> None:
+        def work(connection: Connection) -> None:
+            with already_exists(f"the API key {key.id!r}"):
+                connection.execute(insert(api_keys).values(asdict(key)))
+
+        await self._database.write(work)
+
+    async def find_key(self, digest: str) -> ApiKey | None:
+        query = select(api_keys).where(api_keys.c.digest == digest)
+        return await self._database.read(
+            lambda c: _key(row) if (row := c.execute(query).one_or_none()) is not None else None
+        )
+
+    async def list_keys(self, user_id: str | None = None) -> Sequence[ApiKey]:
+        query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
+        if user_id is not None:
+            query = query.where(api_keys.c.user_id == user_id)
+        return await self._database.read(lambda c: [_key(row) for row in c.execute(query)])
+
+    async def revoke_key(self, key_id: str, at: int) -> bool:
+        """A key that is revoked already keeps its first time."""
+
+        def work(connection: Connection) -> bool:
+            known = connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).one_or_none()
+            connection.execute(
+                update(api_keys)
+                .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+                .values(revoked_at=at)
+            )
+            return known is not None
+
+        return await self._database.write(work)
+
+    async def touch_key(self, key_id: str, at: int) -> None:
+        change = update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=at)
+        await self._database.write(lambda c: c.execute(change))
+
+    async def _one_user(self, condition: ColumnElement[bool]) -> User | None:
+        query = select(users).where(condition)
+        return await self._database.read(
+            lambda c: _user(row) if (row := c.execute(query).one_or_none()) is not None else None
+        )
+
+
+def _user(row: Row[Any]) -> User:
+    values = dict(row._mapping)
+    values["grants"] = tuple(Grant(**grant) for grant in values["grants"])
+    return User(**values)
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    values = dict(row._mapping)
+    values["sources"] = tuple(values["sources"])
+    return ApiKey(**values)

@@ -1,0 +1,68 @@
+"""Foreign errors become ours here: what SQLite and SQLAlchemy raise, most specific first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from deepanalyze.errors import AlreadyExists, Busy, DeepAnalyzeError, InternalError, NotFound
+
+_REASONS = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "the disk or the database file is read-only",
+    sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
+    sqlite3.SQLITE_PERM: "access to the database file is denied",
+    sqlite3.SQLITE_NOTADB: "the file is not a database",
+    sqlite3.SQLITE_CORRUPT: "the database file is damaged",
+    sqlite3.SQLITE_IOERR: "the disk cannot be read or written",
+    sqlite3.SQLITE_BUSY: "another process is using the database",
+    sqlite3.SQLITE_LOCKED: "another process is using the database",
+}
+_PRIMARY_CODE = 0xFF  # SQLite's extended result codes keep the primary one in the low byte
+
+
+def reason(error: BaseException) -> str | None:
+    """Why SQLite failed, for people; None when it is nothing that an administrator could mend."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlite_errorcode", None)
+    return _REASONS.get(code & _PRIMARY_CODE) if isinstance(code, int) else None
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Busy("the server's store is overloaded; try again", retry_after_s=1) from error
+    except IntegrityError as error:
+        raise _integrity(error) from error
+    except DBAPIError as error:
+        why = reason(error)
+        if why is None:
+            raise
+        raise InternalError(f"the server's store failed: {why}; nothing was changed") from error
+
+
+@contextmanager
+def already_exists(what: str, *, param: str | None = None) -> Iterator[None]:
+    """Names what is taken when the statement inside breaks a unique constraint."""
+    try:
+        yield
+    except IntegrityError as error:
+        if _breaks_foreign_key(error):
+            raise
+        raise AlreadyExists(f"{what} already exists", param=param) from error
+
+
+def _integrity(error: IntegrityError) -> DeepAnalyzeError:
+    if _breaks_foreign_key(error):
+        return NotFound("what this belongs to is gone")
+    return AlreadyExists("it already exists")
+
+
+def _breaks_foreign_key(error: IntegrityError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY

@@ -1,0 +1,73 @@
+"""Opening the store: the database file, its schema and the repositories over it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from deepanalyze.errors import StartupError
+from deepanalyze.store.accounts import StoredAccounts
+from deepanalyze.store.database import Database, make_engine
+from deepanalyze.store.failures import reason
+from deepanalyze.store.files import StoredFiles
+from deepanalyze.store.schema import bring_to_head
+from deepanalyze.store.sources import StoredSources
+from deepanalyze.store.threads import StoredThreads
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    database: Database
+    accounts: StoredAccounts
+    sources: StoredSources
+    threads: StoredThreads
+    files: StoredFiles
+
+    async def ping(self) -> None:
+        """Raises when the database cannot be read."""
+        await self.database.read(lambda c: c.execute(text("SELECT version_num FROM alembic_version")))
+
+
+@asynccontextmanager
+async def open_store(path: Path) -> AsyncIterator[Store]:
+    """Opens the database, making it or bringing it to the newest schema first. Raises StartupError."""
+    await asyncio.to_thread(_make_private_file, path)
+    engine = make_engine(path)
+    database = Database(engine)
+    try:
+        await _prepare(engine, path)
+        yield Store(
+            database,
+            accounts=StoredAccounts(database),
+            sources=StoredSources(database),
+            threads=StoredThreads(database),
+            files=StoredFiles(database),
+        )
+    finally:
+        await database.settle()
+        await engine.dispose()
+
+
+def _make_private_file(path: Path) -> None:
+    """SQLite would make it, and the files beside it, as readable as the umask allows."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StartupError(f"cannot open the store {path}: {error.strerror}") from error
+
+
+async def _prepare(engine: AsyncEngine, path: Path) -> None:
+    try:
+        async with engine.execution_options(writes=True).begin() as connection:
+            await connection.run_sync(bring_to_head, path)
+    except DBAPIError as error:
+        why = reason(error) or str(error.orig)
+        raise StartupError(f"cannot open the store {path}: {why}") from error
