@@ -1,0 +1,1 @@
+"""One script for each way; each prints the figures of its transfer as JSON."""

@@ -1,0 +1,5 @@
+"""`python -m deepanalyze`."""
+
+from deepanalyze.cli import main
+
+main()
