@@ -1,0 +1,92 @@
+"""Processes that tests start: with a clean environment, read line by line, ended by pid whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_S = 240  # against hanging, not a claim
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """As a newcomer's shell: nothing of this process's own but where programs are found."""
+    kept = {k: os.environ[k] for k in ("PATH", "LANG", "XDG_CACHE_HOME") if k in os.environ}
+    # The demo's parts are installed once per user, not once per test.
+    kept.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    return {**kept, "HOME": str(home), **more}
+
+
+def deepanalyze(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "deepanalyze", *arguments]
+
+
+def run(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        deepanalyze(*arguments),
+        env=environment(home, **more),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+class Running:
+    """A process whose standard output can be awaited line by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._queue: Queue[str | None] = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._queue.put(line)
+        self._queue.put(None)
+
+    def until(self, text: str) -> str:
+        """Waits for a line that holds `text`. Raises AssertionError when the output ends before."""
+        while True:
+            line = self._queue.get(timeout=DEADLINE_S)
+            if line is None:
+                raise AssertionError(f"no line with {text!r} in:\n{''.join(self.lines)}")
+            self.lines.append(line)
+            if text in line:
+                return line
+
+
+@contextmanager
+def started(home: Path, *arguments: str, **more: str) -> Iterator[Running]:
+    process = subprocess.Popen(
+        deepanalyze(*arguments),
+        env=environment(home, **more),
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield Running(process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
