@@ -17,7 +17,7 @@ MASK = "********"
 @dataclass(frozen=True, slots=True)
 class SettingRow:
     name: str  # in the file and, with dashes, as a flag
-    env: str
+    variable: str  # of the environment
     default: str
     meaning: str
 
