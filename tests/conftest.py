@@ -1,0 +1,55 @@
+"""What all tests share: real services, started once for each worker when a test first asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from deepanalyze.devservices.azurite import Azurite
+from deepanalyze.devservices.postgres import PostgresServer
+from tests.support.services import (
+    BlobContainer,
+    PostgresDatabase,
+    fresh_container,
+    fresh_database,
+    run_azurite,
+    run_postgres,
+)
+
+
+@pytest.fixture(scope="session")
+def services_loop() -> Iterator[BlockingPortal]:
+    """An event loop of the services' own, in a thread: theirs outlives the loops of single tests."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def postgres_server(
+    services_loop: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PostgresServer]:
+    path = tmp_path_factory.mktemp("postgres")
+    with services_loop.wrap_async_context_manager(run_postgres(path)) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(
+    services_loop: BlockingPortal, postgres_server: PostgresServer
+) -> Iterator[PostgresDatabase]:
+    with fresh_database(services_loop, postgres_server) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def azurite(services_loop: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    with services_loop.wrap_async_context_manager(run_azurite(tmp_path_factory.mktemp("azurite"))) as service:
+        yield service
+
+
+@pytest.fixture
+def container(azurite: Azurite) -> Iterator[BlobContainer]:
+    with fresh_container(azurite) as made:
+        yield made

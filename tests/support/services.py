@@ -1,0 +1,86 @@
+"""Real PostgreSQL and Azurite for the tests; the fixtures are in `tests/conftest.py`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anyio.from_thread import BlockingPortal
+
+from deepanalyze.devservices.postgres import PostgresServer, open_postgres
+from deepanalyze.devservices.services import open_directory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from azure.storage.blob import ContainerClient
+
+    from deepanalyze.devservices.azurite import Azurite
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresDatabase:
+    """A database of one test. The analyst may read every table that is made in `public` over `admin_dsn`."""
+
+    name: str
+    admin_dsn: str
+    analyst_dsn: str
+    analyst_config: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobContainer:
+    """A container of one test."""
+
+    name: str
+    connection_string: str = field(repr=False)
+    account_name: str
+    account_key: str = field(repr=False)
+    blob_endpoint: str
+    client: ContainerClient
+
+
+@asynccontextmanager
+async def run_postgres(path: Path) -> AsyncIterator[PostgresServer]:
+    async with open_directory(path) as directory, open_postgres(directory, durable=False) as server:
+        yield server
+
+
+@asynccontextmanager
+async def run_azurite(path: Path) -> AsyncIterator[Azurite]:
+    from deepanalyze.devservices.azurite import open_azurite
+
+    async with open_directory(path) as directory, open_azurite(directory) as azurite:
+        yield azurite
+
+
+@contextmanager
+def fresh_database(portal: BlockingPortal, server: PostgresServer) -> Iterator[PostgresDatabase]:
+    name = f"test_{secrets.token_hex(6)}"
+    portal.call(server.create_database, name)
+    try:
+        yield PostgresDatabase(name, server.dsn(name), server.analyst_dsn(name), server.analyst_config(name))
+    finally:
+        portal.call(server.drop_database, name)
+
+
+@contextmanager
+def fresh_container(azurite: Azurite) -> Iterator[BlobContainer]:
+    from azure.storage.blob import ContainerClient
+
+    name = f"test-{secrets.token_hex(6)}"
+    with ContainerClient.from_connection_string(azurite.connection_string, name) as client:
+        client.create_container()
+        yield BlobContainer(
+            name=name,
+            connection_string=azurite.connection_string,
+            account_name=azurite.account_name,
+            account_key=azurite.account_key,
+            blob_endpoint=azurite.blob_endpoint,
+            client=client,
+        )
+        client.delete_container()
