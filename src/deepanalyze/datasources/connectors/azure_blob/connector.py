@@ -1,0 +1,259 @@
+"""The live side of an Azure Blob source."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from deepanalyze.datasources.base import (
+    DataItem,
+    DataSourceConfig,
+    DataSourceConnector,
+    Downloaded,
+    OnProgress,
+)
+from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
+from deepanalyze.datasources.connectors.azure_blob.examples import EXAMPLES, PATH_PATTERNS
+from deepanalyze.datasources.files import safe_relative_name
+from deepanalyze.datasources.schema import validate_config
+from deepanalyze.errors import (
+    AlreadyExists,
+    BlobNotFound,
+    DeepAnalyzeError,
+    InvalidRequest,
+    NotFound,
+    ReadOnlyViolation,
+    SourceAuthenticationFailed,
+    SourceUnavailable,
+)
+
+if TYPE_CHECKING:
+    from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
+
+_MAX_NAME_LENGTH = 1024
+_READ_BYTES = 1024**2
+
+
+class AzureBlobConnector(DataSourceConnector):
+    """One container of an Azure storage account."""
+
+    config_model = AzureBlobConfig
+    title: ClassVar[str] = "Azure Blob Storage"
+    description: ClassVar[str] = (
+        "Files in one container of an Azure storage account, or of the emulator Azurite."
+    )
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = EXAMPLES
+    path_patterns: ClassVar[Sequence[Mapping[str, str]]] = PATH_PATTERNS
+
+    def __init__(self, config: DataSourceConfig) -> None:
+        super().__init__(config)
+        settings = validate_config(AzureBlobConfig, config.config)
+        assert isinstance(settings, AzureBlobConfig)
+        self._settings = settings
+        self._account = settings.account
+        self._open: ContainerSession | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def _label(self) -> str:
+        return self.config.name or self.config.id
+
+    @property
+    def _session(self) -> ContainerSession:
+        if self._open is None:
+            raise SourceUnavailable(f"source '{self._label}' is not connected; call connect() first")
+        return self._open
+
+    async def connect(self) -> None:
+        async with self._opening:
+            if self._open is not None:
+                return
+            # 0.4 s of imports, which would hold the event loop
+            session_class = await asyncio.to_thread(_session_class)
+            session = session_class(
+                self._label,
+                self._account,
+                self._settings.container_name,
+                connect_s=self._settings.connect_timeout_s or self.defaults.timeouts.connect_s,
+                retries=self.defaults.retries,
+                max_connections=self.defaults.pool.max_size,
+            )
+            await session.open()
+            self._open = session
+
+    async def disconnect(self) -> None:
+        session, self._open = self._open, None
+        if session is not None:
+            await session.close()
+
+    async def test_connection(self) -> bool:
+        connected = self._open is not None
+        try:
+            await self.connect()
+            await self._probe(self._session)
+        except DeepAnalyzeError as error:
+            self.last_error = error
+            return False
+        finally:
+            if not connected:
+                await self.disconnect()
+        self.last_error = None
+        return True
+
+    async def _probe(self, session: ContainerSession) -> None:
+        try:
+            await session.run(session.page(max_results=1))
+        except SourceAuthenticationFailed:
+            sas = self._account.sas_facts
+            if sas is None or sas.allows("l") is not False or not sas.allows("r"):
+                raise
+            # A SAS that may read but not list is good for exact names: ask for one that nobody has.
+            try:
+                await session.run(session.properties(f"deepanalyze-probe-{time.time_ns()}"))
+            except BlobNotFound:
+                return
+
+    async def server_info(self) -> dict[str, Any]:
+        """`version` is known once the container was listed, as `test_connection` does."""
+        sas = self._account.sas_facts
+        info: dict[str, Any] = {
+            "product": "Azure Blob Storage",
+            "version": self._session.server,
+            "endpoint": self._account.endpoint,
+            "tls": self._account.endpoint.startswith("https://"),
+            "account": self._account.label,
+            "container": self._settings.container_name,
+            "authentication": "account_key" if sas is None else "sas",
+        }
+        if sas is not None:
+            info["sas"] = {
+                "permissions": sas.permission_names,
+                "starts_at": sas.starts_at,
+                "expires_at": sas.expires_at,
+                "https_only": sas.https_only,
+                "stored_access_policy": sas.policy,
+            }
+        return info
+
+    async def list_items(self, path: str | None = None) -> list[DataItem]:
+        """Folders and blobs right below `path`, a folder with or without its last `/`. Where no such folder is,
+        `path` may also be the beginning of names.
+        """
+        return [item async for item in self.iter_items(path)]
+
+    async def iter_items(
+        self, path: str | None = None, *, recursive: bool = False
+    ) -> AsyncIterator[DataItem]:
+        prefixes = [path or ""] if not path or path.endswith("/") else [path + "/", path]
+        for prefix in prefixes:
+            empty = True
+            async for page in self._session.pages(prefix, folders=not recursive):
+                for item in page.items:
+                    empty = False
+                    yield item
+            if not empty:
+                return
+
+    async def find(self, path: str) -> list[DataItem]:
+        """The blobs of a name, a glob or a prefix ending in `/`. A name with `*`, `?`, `[` or `{` in it is tried as
+        such first. Raises BlobNotFound with the nearest names.
+        """
+        from deepanalyze.datasources.connectors.azure_blob import search
+
+        _check_name(path, "path")
+        return await search.find(self._session, path, max_files=self.defaults.limits.max_files)
+
+    async def download(
+        self, path: str, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
+    ) -> Downloaded:
+        from deepanalyze.datasources.connectors.azure_blob import transfer
+
+        _check_name(path, "path")
+        session = self._session
+        return await session.run(
+            transfer.download(session, path, destination, max_bytes=max_bytes, on_progress=on_progress)
+        )
+
+    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
+        """Downloads one blob under its own base name; where that is taken, `name-2.ext` and so on is used."""
+        found = await self.find(identifier)
+        if len(found) > 1:
+            raise InvalidRequest(
+                f"source '{self._label}': '{identifier}' stands for {len(found)} blobs; name one of them, or use find "
+                "and download",
+                param="path",
+            )
+        wanted = Path(workspace) / safe_relative_name(found[0].name).replace("/", "_")
+        number = 1
+        while True:
+            destination = wanted if number == 1 else wanted.with_stem(f"{wanted.stem}-{number}")
+            number += 1
+            try:
+                if not destination.exists():
+                    await self.download(
+                        found[0].path, destination, max_bytes=self.defaults.limits.max_file_bytes
+                    )
+                    return str(destination)
+            except AlreadyExists:  # came meanwhile
+                continue
+
+    async def get_metadata(self, identifier: str) -> dict[str, Any]:
+        from deepanalyze.datasources.connectors.azure_blob import properties
+
+        _check_name(identifier, "path")
+        return properties.describe(await self._session.run(self._session.properties(identifier)))
+
+    async def upload_file(
+        self, local_path: str | Path, blob_name: str | None = None, overwrite: bool = False
+    ) -> str:
+        """Writes a local file to the container and returns the blob's name, by default the file's own. Raises
+        ReadOnlyViolation unless the source is writable, and AlreadyExists unless `overwrite`.
+        """
+        path = Path(local_path)
+        name = path.name if blob_name is None else blob_name
+        if self._settings.read_only:
+            raise ReadOnlyViolation(
+                f"source '{self._label}' is read-only, so '{name}' was not uploaded; set read_only to false to allow it"
+            )
+        _check_name(name, "blob_name")
+        if not path.is_file():
+            raise NotFound(f"there is no local file '{path.name}' to upload", param="local_path")
+        content_type = mimetypes.guess_type(name)[0]
+        session = self._session
+        await session.run(
+            session.write(
+                name, _chunks(path), path.stat().st_size, overwrite=overwrite, content_type=content_type
+            )
+        )
+        return name
+
+
+def _session_class() -> type[ContainerSession]:
+    from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
+
+    return ContainerSession
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
+            yield chunk
+
+
+def _check_name(name: str, param: str) -> None:
+    if not name:
+        raise InvalidRequest(
+            f"{param} is empty; give a blob's name, a glob or a prefix ending in '/'", param=param
+        )
+    if len(name) > _MAX_NAME_LENGTH:
+        raise InvalidRequest(
+            f"{param} is longer than the {_MAX_NAME_LENGTH} characters of a blob's name", param=param
+        )
+    if any(part in (".", "..") for part in name.split("/")):
+        raise InvalidRequest(
+            f"{param} has a part '.' or '..', which the way to Azure would fold away", param=param
+        )
