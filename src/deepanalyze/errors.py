@@ -2,6 +2,7 @@
 
 DeepAnalyzeError                     code                          what a person should understand
 ├── InvalidRequest                   invalid_request               the body, a parameter or a config is malformed
+│   └── RangeNotSatisfiable          range_not_satisfiable         the file has no such bytes
 ├── InvalidApiKey                    invalid_api_key               the API key is missing, wrong, expired or revoked
 ├── PermissionDenied                 permission_denied             this user may not do this
 │   ├── ReadOnlyViolation            read_only_violation           the source, or the way to it, is read-only
@@ -13,6 +14,7 @@ DeepAnalyzeError                     code                          what a person
 ├── MethodNotAllowed                 method_not_allowed            the route exists, the HTTP method does not
 ├── AlreadyExists                    already_exists                the name or id is taken
 ├── Stale                            stale                         changed by someone else meanwhile
+├── RequestTooLarge                  request_too_large             the request's body is over its limit
 ├── FileTooLarge                     file_too_large                one file is over its limit
 ├── ResultTooLarge                   result_too_large              one query result is over its byte limit
 ├── QuotaExceeded                    quota_exceeded                a user's or thread's quota is used up
@@ -77,6 +79,10 @@ class InvalidRequest(DeepAnalyzeError):
     code = "invalid_request"
 
 
+class RangeNotSatisfiable(InvalidRequest):
+    code = "range_not_satisfiable"
+
+
 class InvalidApiKey(DeepAnalyzeError):
     code = "invalid_api_key"
 
@@ -119,6 +125,10 @@ class AlreadyExists(DeepAnalyzeError):
 
 class Stale(DeepAnalyzeError):
     code = "stale"
+
+
+class RequestTooLarge(DeepAnalyzeError):
+    code = "request_too_large"
 
 
 class FileTooLarge(DeepAnalyzeError):

@@ -52,6 +52,11 @@ def decode_cursor(cursor: str | None) -> tuple[int, str] | None:
     return created_at, record_id
 
 
+def cursor_after(record: Dated) -> str:
+    """For a page that begins after this record."""
+    return _encode(record)
+
+
 def _encode(record: Dated) -> str:
     return base64.urlsafe_b64encode(json.dumps([record.created_at, record.id]).encode()).decode()
 

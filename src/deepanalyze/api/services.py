@@ -1,18 +1,19 @@
-"""What the HTTP API needs of the runtime: one attribute for each service. `deepanalyze.runtime.Runtime` has them all."""
+"""What the HTTP API needs of the runtime: one attribute for each service. `deepanalyze.runtime.Runtime` has them."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from deepanalyze.access import SourceAccess
-from deepanalyze.accounts import Accounts
-from deepanalyze.analysis.files import Files
-from deepanalyze.analysis.jobs import Analyses
-from deepanalyze.analysis.models.base import ModelCatalog
-from deepanalyze.analysis.threads import Threads
-from deepanalyze.health import Health
-from deepanalyze.settings import Settings
-from deepanalyze.urls import UrlSigner
+if TYPE_CHECKING:
+    from deepanalyze.access import SourceAccess
+    from deepanalyze.accounts import Accounts
+    from deepanalyze.analysis.files import Files
+    from deepanalyze.analysis.jobs import Analyses
+    from deepanalyze.analysis.models.base import ModelCatalog
+    from deepanalyze.analysis.threads import Threads
+    from deepanalyze.health import Health
+    from deepanalyze.settings import Settings
+    from deepanalyze.urls import UrlSigner
 
 
 class Services(Protocol):

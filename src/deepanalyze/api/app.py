@@ -1,0 +1,52 @@
+"""The HTTP API as one ASGI application."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from deepanalyze.api import (
+    chat,
+    data_sources,
+    files,
+    health,
+    models,
+    templates,
+    thread_files,
+    threads,
+)
+from deepanalyze.api.auth import Authentication, documented
+from deepanalyze.api.bodies import BodyLimit
+from deepanalyze.api.edge import Edge
+from deepanalyze.api.errors import add_error_handlers
+from deepanalyze.api.services import Services
+
+DESCRIPTION = """Answers questions about data that stays where it is. Compatible with OpenAI's API: point any of its
+clients at `/v1`. Errors of every route have one shape, `{"error": {"message", "type", "code", "param", "request_id",
+"details"}}`, and every answer carries `X-Request-ID`."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """Opens nothing and closes nothing: `services` outlives the application."""
+    app = FastAPI(
+        title="DeepAnalyze",
+        version=version("deepanalyze-server"),
+        description=DESCRIPTION,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(Edge),
+            Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
+            Middleware(Authentication, accounts=services.accounts),
+        ],
+    )
+    app.state.services = services
+    add_error_handlers(app)
+    app.include_router(health.router)
+    # templates come first: `/v1/data-sources/templates` is no source's name
+    for resource in (models, files, templates, data_sources, chat, threads):
+        app.include_router(resource.router, prefix="/v1", dependencies=documented)
+    app.include_router(thread_files.router, prefix="/v1")
+    return app

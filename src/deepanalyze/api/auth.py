@@ -1,0 +1,70 @@
+"""Who a request acts for. Everything below /v1 needs an API key; only a signed link of a file does without."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import parse_qs
+
+import structlog
+from fastapi import Depends, Request
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from deepanalyze.accounts import Accounts, Principal
+from deepanalyze.errors import InvalidApiKey
+
+_SIGNED = re.compile(r"/v1/threads/[^/]+/files/.+", re.DOTALL)
+
+# Both are for the OpenAPI document; the middleware below does the work, before the body is read.
+_bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
+_api_key = APIKeyHeader(name="api-key", auto_error=False, description="`api-key: <key>`")
+documented = [Depends(_bearer), Depends(_api_key)]
+
+
+class Authentication:
+    """Pure ASGI, so that a wrong key is told before the body is read, and no route can be forgotten."""
+
+    def __init__(self, app: ASGIApp, *, accounts: Accounts) -> None:
+        self._app = app
+        self._accounts = accounts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _needs_key(scope):
+            principal = await self._accounts.authenticate(_key(Headers(scope=scope)))
+            scope.setdefault("state", {})["principal"] = principal
+            structlog.contextvars.bind_contextvars(user_id=principal.user_id)
+        await self._app(scope, receive, send)
+
+
+def _needs_key(scope: Scope) -> bool:
+    path = scope["path"]
+    return (path == "/v1" or path.startswith("/v1/")) and not is_signed_link(scope)
+
+
+def is_signed_link(scope: Scope) -> bool:
+    """Only says that the request claims to be one; the route verifies the signature."""
+    return (
+        scope["method"] in ("GET", "HEAD")
+        and _SIGNED.fullmatch(scope["path"]) is not None
+        and "signature" in parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    )
+
+
+def _key(headers: Headers) -> str:
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    key = value.strip() if scheme.lower() == "bearer" else headers.get("api-key", "").strip()
+    if not key:
+        raise InvalidApiKey("an API key is needed: send `Authorization: Bearer <key>` or `api-key: <key>`")
+    return key
+
+
+async def _current_principal(request: Request) -> Principal:
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None:
+        raise InvalidApiKey("an API key is needed here; a signed link opens one file only")
+    return principal
+
+
+CurrentPrincipal = Annotated[Principal, Depends(_current_principal)]

@@ -1,0 +1,178 @@
+"""Data sources: make, see, test, browse, fetch from and delete them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from deepanalyze.api.auth import CurrentPrincipal
+from deepanalyze.api.bodies import JsonRoute
+from deepanalyze.api.chat_request import ReferencedData
+from deepanalyze.api.context import Runtime
+from deepanalyze.api.errors import error_object, request_id_of
+from deepanalyze.api.pagination import Cursor, Limit, cut, page
+from deepanalyze.api.rendering import fetched_object
+from deepanalyze.api.schemas import (
+    DataSource,
+    DataSourceDeleted,
+    Fetched,
+    Item,
+    Page,
+    TestAnswer,
+    failures,
+)
+from deepanalyze.api.services import Services
+from deepanalyze.datasources.repository import StoredSource
+
+router = APIRouter(prefix="/data-sources", tags=["data sources"], route_class=JsonRoute)
+
+SourceId = Annotated[str, Path(description="the source's id or name")]
+
+
+class NewDataSource(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "type": "postgresql",
+                "name": "sales",
+                "config": {
+                    "host": "db.example.com",
+                    "database": "sales",
+                    "user": "analyst",
+                    "password": "made-up",
+                },
+            }
+        },
+    )
+
+    type: str = Field(description="one of the templates' types")
+    name: str = Field(description="unique; `[a-z][a-z0-9_-]{0,40}`, not beginning with `ds-`")
+    config: dict[str, JsonValue] = Field(description="what the type's template describes")
+    id: str | None = Field(default=None, description="made when left out; shares the names' rules and space")
+    metadata: dict[str, JsonValue] = Field(default_factory=dict, description="yours; kept as it is")
+    test_connection: bool = Field(default=True, description="whether to connect before storing")
+    shared: bool | None = Field(default=None, description="for all who have a grant; only administrators may")
+
+
+class FetchBody(ReferencedData):
+    thread_id: str | None = Field(default=None, description="where to put it; a new thread when left out")
+
+
+@router.post("", status_code=201, response_model=DataSource, responses=failures(400, 403, 409, 424, 504))
+async def create(body: NewDataSource, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
+    """Validates the config, then connects, then stores. What fails is not stored, and the answer says why."""
+    source = await runtime.sources.create(
+        principal,
+        type=body.type,
+        name=body.name,
+        config=body.config,
+        id=body.id,
+        metadata=body.metadata,
+        test_connection=body.test_connection,
+        shared=body.shared,
+    )
+    return _source(runtime, source)
+
+
+@router.get("", response_model=Page[DataSource], responses=failures())
+async def list_sources(
+    runtime: Runtime,
+    principal: CurrentPrincipal,
+    type: Annotated[str | None, Query(description="only sources of this type")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Those that you may see, by name; never a secret."""
+    sources = runtime.sources.list(principal, type)
+    some, next_cursor = cut(sources, lambda source: source.name, limit, cursor)
+    return page([_source(runtime, source) for source in some], next_cursor)
+
+
+@router.get("/{id}", response_model=DataSource, responses=failures(404))
+async def get_source(id: SourceId, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
+    return _source(runtime, runtime.sources.get(principal, id))
+
+
+@router.delete("/{id}", response_model=DataSourceDeleted, responses=failures(403, 404))
+async def delete(id: SourceId, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
+    """Forgets the source and closes its connections."""
+    return {"id": await runtime.sources.delete(principal, id), "deleted": True}
+
+
+@router.post("/{id}/test", response_model=TestAnswer, responses=failures(403, 404))
+async def test(
+    id: SourceId, runtime: Runtime, principal: CurrentPrincipal, request: Request
+) -> dict[str, Any]:
+    """Connects and asks the source something. HTTP 200 either way; `status` and `error` tell how it went."""
+    source = runtime.sources.get(principal, id)
+    result = await runtime.sources.test(principal, source.id)
+    return {
+        "id": source.id,
+        "status": result.status,
+        "latency_ms": result.latency_ms,
+        "server": dict(result.server),
+        "error": result.error and error_object(result.error, request_id_of(request)),
+        "certificate": None,
+    }
+
+
+@router.get("/{id}/browse", response_model=Page[Item], responses=failures(400, 403, 404, 424, 504))
+async def browse(
+    id: SourceId,
+    runtime: Runtime,
+    principal: CurrentPrincipal,
+    path: Annotated[str | None, Query(description="a prefix or a schema; the top when left out")] = None,
+    recursive: Annotated[bool, Query(description="with all that lies below")] = False,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """What the source holds: folders and blobs, or schemas and their relations, by path."""
+    found = await runtime.sources.browse(principal, id, path, recursive, limit, cursor)
+    return page([{**dataclasses.asdict(item)} for item in found.items], found.next_cursor)
+
+
+@router.post("/{id}/fetch", response_model=Fetched, responses=failures(400, 403, 404, 409, 424, 504))
+async def fetch(
+    id: SourceId, body: FetchBody, runtime: Runtime, principal: CurrentPrincipal
+) -> dict[str, Any]:
+    """Brings a blob, a table or a query's result into a thread's workspace."""
+    source = runtime.sources.get(principal, id)
+    known = body.thread_id is not None
+    thread = await (
+        runtime.threads.get(principal, body.thread_id)
+        if body.thread_id
+        else runtime.threads.create(principal)
+    )
+    try:
+        fetched = await runtime.sources.fetch(
+            principal, body.reference(source.id), runtime.threads.workspace(thread.id)
+        )
+    except BaseException:
+        if not known:
+            await runtime.threads.delete(principal, thread.id)
+        raise
+    return {"thread_id": thread.id, "files": [fetched_object(file) for file in fetched]}
+
+
+def _source(runtime: Services, source: StoredSource) -> dict[str, Any]:
+    config = runtime.sources.public_config(source)
+    return {
+        "id": source.id,
+        "object": "data_source",
+        "type": source.type,
+        "name": source.name,
+        "config": config,
+        "metadata": dict(source.metadata),
+        "read_only": config.get("read_only", True),
+        "created_at": source.created_at,
+        "updated_at": source.updated_at,
+        "created_by": source.created_by,
+        "shared": source.shared,
+        "origin": source.origin,
+        "status": source.status,
+        "last_tested_at": source.last_tested_at,
+    }

@@ -1,0 +1,85 @@
+"""The outermost layer of every request: its id, the last net for defects, and one record in the log."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deepanalyze.api.errors import error_response
+from deepanalyze.errors import DeepAnalyzeError, InternalError
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+log = structlog.get_logger()
+
+
+class Edge:
+    """Gives the request its id (`X-Request-ID`, the client's own when it is well formed) and every answer the same.
+
+    What no handler knows becomes `internal_error`; the traceback goes to the log only.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _WELL_FORMED.fullmatch(given) else f"req-{uuid.uuid4().hex}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        await _Answer(self._app, scope, receive, send, request_id).run()
+
+
+class _Answer:
+    """One request on its way: what has been sent so far decides what can still be said."""
+
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self._app = app
+        self._scope = scope
+        self._receive = receive
+        self._raw_send = send
+        self._request_id = request_id
+        self._status = 0
+
+    async def run(self) -> None:
+        started = time.perf_counter()
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except DeepAnalyzeError as error:
+            await self._fail(error)
+        except Exception:
+            log.exception("request failed", method=self._scope["method"], path=self._scope["path"])
+            await self._fail(InternalError("something went wrong in DeepAnalyze; its log has the details"))
+        finally:
+            self._record(started)
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self._request_id
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+        await self._raw_send(message)
+
+    async def _fail(self, error: DeepAnalyzeError) -> None:
+        if self._status == 0:  # otherwise the answer breaks off, and the server closes the connection
+            await error_response(error, self._request_id)(self._scope, self._receive, self._send)
+
+    def _record(self, started: float) -> None:
+        path = self._scope["path"]
+        record = log.debug if path.startswith("/health") and self._status < 400 else log.info
+        record(
+            "request",  # never with its query string: links are signed there
+            method=self._scope["method"],
+            path=path,
+            status=self._status or None,
+            duration_ms=round((time.perf_counter() - started) * 1000, 1),
+        )
