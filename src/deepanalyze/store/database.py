@@ -27,7 +27,13 @@ _PRAGMAS = (
 
 def make_engine(path: Path) -> AsyncEngine:
     url = URL.create("sqlite+aiosqlite", database=str(path))
-    engine = create_async_engine(url, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=60)
+    engine = create_async_engine(
+        url,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=60,
+        hide_parameters=True,  # errors must not quote what was to be stored
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: object) -> None:

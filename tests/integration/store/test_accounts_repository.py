@@ -1,0 +1,75 @@
+import dataclasses
+
+import pytest
+
+from deepanalyze.accounts import AccountRepository
+from deepanalyze.errors import AlreadyExists, NotFound
+from deepanalyze.store import Store
+from tests.support import records
+
+
+@pytest.fixture
+def accounts(store: Store) -> AccountRepository:
+    return store.accounts
+
+
+async def test_a_user_comes_back_as_it_was_stored(accounts: AccountRepository) -> None:
+    user = records.user()
+    await accounts.add_user(user)
+    assert await accounts.get_user(user.id) == user
+    assert await accounts.find_user("ada") == user
+    assert await accounts.get_user("user-2") is None
+    assert await accounts.find_user("bob") is None
+
+
+async def test_users_are_listed_in_the_order_they_came(accounts: AccountRepository) -> None:
+    later = dataclasses.replace(records.user("user-0", "bob"), created_at=200)
+    await accounts.add_user(later)
+    await accounts.add_user(records.user())
+    assert [user.name for user in await accounts.list_users()] == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("other", [records.user("user-2", "ada"), records.user("user-1", "bob")])
+async def test_ids_and_names_of_users_are_unique(accounts: AccountRepository, other: object) -> None:
+    await accounts.add_user(records.user())
+    with pytest.raises(AlreadyExists, match="already exists"):
+        await accounts.add_user(other)  # type: ignore[arg-type]
+
+
+async def test_a_key_comes_back_as_it_was_stored(accounts: AccountRepository) -> None:
+    await accounts.add_user(records.user())
+    await accounts.add_user(records.user("user-2", "bob"))
+    mine, other = records.api_key(), records.api_key("key-2", "user-2", "e" * 64)
+    await accounts.add_key(mine)
+    await accounts.add_key(other)
+    assert await accounts.find_key("d" * 64) == mine
+    assert await accounts.find_key("f" * 64) is None
+    assert await accounts.list_keys() == [mine, other]
+    assert await accounts.list_keys("user-2") == [other]
+
+
+async def test_a_key_needs_its_user_and_a_digest_of_its_own(accounts: AccountRepository) -> None:
+    with pytest.raises(NotFound):
+        await accounts.add_key(records.api_key())
+    await accounts.add_user(records.user())
+    await accounts.add_key(records.api_key())
+    with pytest.raises(AlreadyExists):
+        await accounts.add_key(records.api_key("key-2"))
+
+
+async def test_a_revoked_key_keeps_its_first_time(accounts: AccountRepository) -> None:
+    await accounts.add_user(records.user())
+    await accounts.add_key(records.api_key())
+    assert await accounts.revoke_key("key-1", 500)
+    assert await accounts.revoke_key("key-1", 600)
+    assert not await accounts.revoke_key("key-2", 500)
+    key = await accounts.find_key("d" * 64)
+    assert key is not None
+    assert key.revoked_at == 500
+
+
+async def test_the_last_use_of_a_key_is_kept(accounts: AccountRepository) -> None:
+    await accounts.add_user(records.user())
+    await accounts.add_key(records.api_key())
+    await accounts.touch_key("key-1", 777)
+    assert [key.last_used_at for key in await accounts.list_keys()] == [777]

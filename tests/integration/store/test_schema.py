@@ -1,0 +1,94 @@
+import logging
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from deepanalyze.errors import StartupError
+from deepanalyze.store import Store, open_store
+from deepanalyze.store.models import metadata
+from deepanalyze.store.schema import HEAD, MIGRATIONS
+
+
+async def test_the_migrations_make_what_the_code_expects(store: Store) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        return list(compare_metadata(context, metadata))
+
+    assert await store.database.read(differences) == []
+
+
+def test_the_head_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+async def test_opening_again_changes_nothing(database_path: Path) -> None:
+    dumps = []
+    for _ in range(2):
+        async with open_store(database_path):
+            pass
+        with sqlite3.connect(database_path) as connection:
+            dumps.append(list(connection.iterdump()))
+        connection.close()
+    assert dumps[0] == dumps[1]
+
+
+async def test_opening_leaves_the_logging_as_it_was(database_path: Path) -> None:
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), root.manager.disable)
+    async with open_store(database_path):
+        assert (root.level, list(root.handlers), root.manager.disable) == before
+
+
+async def test_a_directory_with_a_percent_sign_is_fine(tmp_path: Path) -> None:
+    directory = tmp_path / "100% mine?#"
+    directory.mkdir()
+    async with open_store(directory / "store.sqlite") as store:
+        await store.ping()
+
+
+async def test_a_newer_database_is_refused_untouched(database_path: Path) -> None:
+    async with open_store(database_path):
+        pass
+    _execute(database_path, "UPDATE alembic_version SET version_num = '9999'")
+    content = database_path.read_bytes()
+    with pytest.raises(StartupError, match=r"newer DeepAnalyze \(schema 9999, this one knows 0001\)"):
+        async with open_store(database_path):
+            pass
+    assert database_path.read_bytes() == content
+
+
+async def test_somebody_elses_database_is_refused(database_path: Path) -> None:
+    _execute(database_path, "CREATE TABLE recipes (id INTEGER)")
+    with pytest.raises(StartupError, match="not one of DeepAnalyze"):
+        async with open_store(database_path):
+            pass
+
+
+async def test_a_file_that_is_no_database_is_refused(database_path: Path) -> None:
+    database_path.write_bytes(b"these are my notes, not a database. " * 100)
+    with pytest.raises(StartupError, match="the file is not a database") as raised:
+        async with open_store(database_path):
+            pass
+    assert "\n" not in str(raised.value)
+
+
+async def test_a_directory_in_its_place_and_a_missing_directory_are_told(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "no" / "store", "No such file")):
+        with pytest.raises(StartupError, match=reason):
+            async with open_store(path):
+                pass
+
+
+def _execute(path: Path, sql: str) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(sql)
+    connection.close()

@@ -1,0 +1,113 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepanalyze.datadir import open_data_dir
+from deepanalyze.errors import StartupError
+
+HOLD = """
+import sys
+from pathlib import Path
+from deepanalyze.datadir import open_data_dir
+with open_data_dir(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_it_is_made_for_this_user_alone(tmp_path: Path) -> None:
+    with open_data_dir(tmp_path / "data") as data_dir:
+        passable = 0o711 if os.geteuid() == 0 else 0o700
+        assert mode(data_dir.root) == mode(data_dir.threads) == passable
+        assert mode(data_dir.files) == mode(data_dir.keys) == 0o700
+        assert mode(data_dir.lock) == 0o600
+        assert data_dir.store.parent == data_dir.root
+        assert data_dir.key_file.parent == data_dir.keys
+
+
+def test_a_directory_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    (root / "keys").mkdir(parents=True, mode=0o755)
+    root.chmod(0o777)
+    with open_data_dir(root) as data_dir:
+        assert mode(data_dir.root) & 0o066 == 0
+        assert mode(data_dir.keys) == 0o700
+
+
+def test_a_second_server_is_told_who_holds_it(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    with holder(root) as other:
+        with pytest.raises(StartupError) as raised, open_data_dir(root):
+            pass
+        message = str(raised.value)
+        assert f"{root} is in use by process {other.pid}" in message
+        assert "--data-dir" in message
+        assert "\n" not in message
+    with open_data_dir(root):
+        pass
+
+
+def test_a_killed_server_frees_it(tmp_path: Path) -> None:
+    with holder(tmp_path / "data") as other:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        with open_data_dir(tmp_path / "data"):
+            pass
+
+
+def test_the_same_process_cannot_hold_it_twice(tmp_path: Path) -> None:
+    with (
+        open_data_dir(tmp_path / "data"),
+        pytest.raises(StartupError, match="in use by process"),
+        open_data_dir(tmp_path / "data"),
+    ):
+        pass
+
+
+def test_missing_parents_are_made_below_home_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StartupError, match="does not exist"), open_data_dir(tmp_path / "typo" / "data"):
+        pass
+    assert not (tmp_path / "typo").exists()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with open_data_dir(tmp_path / ".local" / "share" / "deepanalyze"):
+        pass
+
+
+def test_what_cannot_be_a_directory_is_told_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for path in (file, file / "data", Path("/proc/deepanalyze")):
+        with pytest.raises(StartupError, match="cannot be") as raised, open_data_dir(path):
+            pass
+        assert "\n" not in str(raised.value)
+        assert str(path) in str(raised.value)
+
+
+class holder:
+    """A process that holds the directory until the block ends."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(self._root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "held\n"
+        return self._process
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
