@@ -1,0 +1,107 @@
+"""The whole server in this process, on a free loopback port, for tests that talk HTTP to it.
+
+`served` lives in the test's own event loop, `serving` in a thread with a loop of its own (for fixtures that outlive
+a test). Both open a real runtime; settings can be overridden by name.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from deepanalyze.accounts import Grant, Role
+from deepanalyze.cli.server import listen, running
+from deepanalyze.runtime import Runtime
+from deepanalyze.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    url: str
+    admin_key: str
+    runtime: Runtime
+
+    def client(self, key: str | None = None) -> httpx.AsyncClient:
+        """As the administrator, or as whoever has the key."""
+        return httpx.AsyncClient(base_url=self.url, headers=bearer(key or self.admin_key), timeout=60)
+
+    async def user(self, name: str, role: Role = "analyst", grants: Sequence[Grant] = ()) -> str:
+        """Makes a user, and a key for it. To be awaited in the server's loop."""
+        user = await self.runtime.accounts.create_user(name, role=role, grants=grants)
+        _, key = await self.runtime.accounts.create_key(user.id, "test")
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadedServer:
+    """A server in another thread; what touches its runtime goes through `call`."""
+
+    server: Server
+    portal: BlockingPortal
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def admin_key(self) -> str:
+        return self.server.admin_key
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.server.runtime
+
+    def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        return self.portal.call(function, *args)
+
+    def client(self, key: str | None = None) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers=bearer(key or self.admin_key), timeout=60)
+
+    def anonymous(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60)
+
+    def user(self, name: str, role: Role = "analyst", grants: Sequence[Grant] = ()) -> str:
+        return self.call(self.server.user, name, role, grants)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@asynccontextmanager
+async def served(overrides: Mapping[str, Any] | None = None, **more: Any) -> AsyncIterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="deepanalyze-test-") as directory:
+        admin_key = f"sk-da-{secrets.token_urlsafe(32)}"
+        chosen = {
+            "data_dir": Path(directory),
+            "admin_api_key": admin_key,
+            "port": 0,
+            **(overrides or {}),
+            **more,
+        }
+        settings = Settings(**chosen)
+        listener = listen(settings.host, settings.port)
+        try:
+            async with running(settings, listener) as server:
+                yield Server(server.url, admin_key, server.runtime)
+        finally:
+            listener.close()
+
+
+@contextmanager
+def serving(overrides: Mapping[str, Any] | None = None, **more: Any) -> Iterator[ThreadedServer]:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(served(overrides, **more)) as server,
+    ):
+        yield ThreadedServer(server, portal)
