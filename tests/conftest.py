@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from deepanalyze.devservices import Services
 from deepanalyze.devservices.azurite import Azurite
 from deepanalyze.devservices.postgres import PostgresServer
 from tests.support.services import (
@@ -17,6 +19,9 @@ from tests.support.services import (
     run_azurite,
     run_postgres,
 )
+
+if TYPE_CHECKING:
+    from deepanalyze.devservices.sampledata import SampleData
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +58,13 @@ def azurite(services_loop: BlockingPortal, tmp_path_factory: pytest.TempPathFact
 def container(azurite: Azurite) -> Iterator[BlobContainer]:
     with fresh_container(azurite) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def sample_data(
+    services_loop: BlockingPortal, postgres_server: PostgresServer, azurite: Azurite
+) -> SampleData:
+    """The flights and the weather, as `deepanalyze demo` has them. Read-only by agreement: every test shares it."""
+    from deepanalyze.devservices.sampledata import load_sample_data
+
+    return services_loop.call(load_sample_data, Services(postgres_server, azurite))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from anyio.from_thread import BlockingPortal
 
 from deepanalyze.devservices.postgres import PostgresServer, open_postgres
-from deepanalyze.devservices.services import open_directory
+from deepanalyze.devservices.state import open_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

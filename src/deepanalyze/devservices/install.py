@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from deepanalyze.devservices.azurite.install import installed_azurite
+from deepanalyze.devservices.azurite.install import azurite_directory
 from deepanalyze.devservices.cluster import find_programs
 from deepanalyze.devservices.reachable import service_user
 from deepanalyze.errors import StartupError
@@ -12,7 +12,7 @@ from deepanalyze.errors import StartupError
 
 def main() -> int:
     try:
-        installed_azurite()
+        azurite_directory()
         find_programs(service_user())
     except StartupError as error:
         sys.stderr.write(f"error: {error}\n")

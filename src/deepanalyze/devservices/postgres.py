@@ -53,6 +53,11 @@ class PostgresServer:
             connect_timeout=10,
         )
 
+    def uri(self, database: str, user: str | None = None, password: str | None = None) -> str:
+        """The same as a URI, for people to copy. Our own passwords need no escaping in it."""
+        login = f"{user}:{password}" if user else f"{self.superuser}:{self.superuser_password}"
+        return f"postgresql://{login}@{self.host}:{self.port}/{database}"
+
     def analyst_dsn(self, database: str) -> str:
         return self.dsn(database, self.analyst, self.analyst_password)
 

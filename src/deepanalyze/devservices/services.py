@@ -10,24 +10,13 @@ from pathlib import Path
 
 from deepanalyze.devservices.azurite import Azurite, open_azurite
 from deepanalyze.devservices.postgres import PostgresServer, open_postgres
-from deepanalyze.devservices.state import Directory, hold_directory
+from deepanalyze.devservices.state import Directory, open_directory
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     postgres: PostgresServer
     azurite: Azurite
-
-
-@asynccontextmanager
-async def open_directory(path: Path) -> AsyncIterator[Directory]:
-    """Makes and locks a services directory; see `hold_directory`."""
-    held = hold_directory(path)
-    directory = await asyncio.to_thread(held.__enter__)
-    try:
-        yield directory
-    finally:
-        held.__exit__(None, None, None)
 
 
 @asynccontextmanager

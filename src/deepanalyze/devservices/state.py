@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import fcntl
 import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -51,46 +52,54 @@ class Directory:
         _save_state(self.path, self.state)
 
 
-@contextmanager
-def hold_directory(path: Path, *, wait_s: float = 20) -> Iterator[Directory]:
+@asynccontextmanager
+async def open_directory(path: Path, *, wait_s: float = 20) -> AsyncIterator[Directory]:
     """Makes and locks the directory.
 
     A living holder is an error at once; services that a killed holder left behind are on their way out and are
-    waited for, `wait_s` at most. Blocks: call it in a thread.
+    waited for, `wait_s` at most.
     """
+    with ExitStack() as stack:
+        owner, running = _lock_files(path, stack)
+        if not await locked(owner) or not await locked(running, wait_s=wait_s):
+            raise StartupError(
+                f"the services in {path} are already running; stop them or use another directory"
+            )
+        yield Directory(path, _load_state(path), running)
+
+
+def _lock_files(path: Path, stack: ExitStack) -> tuple[int, int]:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = _open_lock(path / "owner.lock")
+        owner = stack.enter_context(lock_file(path / "owner.lock"))
+        running = stack.enter_context(lock_file(path / "services.lock"))
     except OSError as error:
         raise StartupError(f"the services directory {path} cannot be used: {error.strerror}") from error
+    return owner, running
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[int]:
+    """An open lock file; the lock itself is released when every process that inherited the descriptor has ended."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        _lock(owner, path, 0)
-        running = _open_lock(path / "services.lock")
-        try:
-            _lock(running, path, wait_s)
-            yield Directory(path, _load_state(path), running)
-        finally:
-            os.close(running)
+        yield descriptor
     finally:
-        os.close(owner)
+        os.close(descriptor)
 
 
-def _open_lock(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
-def _lock(descriptor: int, path: Path, wait_s: float) -> None:
+async def locked(descriptor: int, *, wait_s: float = 0) -> bool:
+    """Whether the lock could be had within that time."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                message = f"the services in {path} are already running; stop them or choose another directory"
-                raise StartupError(message) from None
-            time.sleep(0.05)
+                return False
+            await asyncio.sleep(0.05)
         else:
-            return
+            return True
 
 
 def _load_state(path: Path) -> State:

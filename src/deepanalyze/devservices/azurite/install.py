@@ -6,16 +6,17 @@ To move to another version: change `package.json`, then `npm install --package-l
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
 import os
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import platformdirs
 
+from deepanalyze.devservices.process import Command, start_guarded
+from deepanalyze.devservices.state import lock_file, locked
 from deepanalyze.errors import StartupError
 
 HERE = Path(__file__).parent
@@ -37,57 +38,64 @@ def node_program() -> Path:
     return node_home() / "bin" / "node"
 
 
-def installed_azurite(cache: Path | None = None) -> Path:
-    """Azurite's blob server program; installs it first when it is not there yet. Blocks."""
-    cache = cache or platformdirs.user_cache_path("deepanalyze")
-    final = cache / f"azurite-{_lock_hash()}"
-    if not (final / ENTRY).exists():
-        try:
-            _install(cache, final)
-        except OSError as error:
-            raise StartupError(f"Azurite could not be installed into {final}: {error.strerror}") from error
-    return final / ENTRY
+def azurite_directory() -> Path:
+    """Where Azurite is installed (the directory of `ENTRY`), for callers outside an event loop."""
+    return asyncio.run(install_azurite())
 
 
-def _lock_hash() -> str:
+async def install_azurite() -> Path:
+    """The directory of `ENTRY`; installs Azurite first when it is not there yet."""
+    cache = platformdirs.user_cache_path("deepanalyze")
+    final = cache / f"azurite-{_manifests_hash()}"
+    if (final / ENTRY).exists():
+        return final
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with lock_file(cache / "azurite.lock") as lock:
+            if not await locked(lock, wait_s=INSTALL_TIMEOUT_S):
+                raise StartupError(
+                    f"another process has been installing Azurite for {INSTALL_TIMEOUT_S} s; try again"
+                )
+            if not (final / ENTRY).exists():
+                await _install(cache / "azurite.new", final, lock)
+    except OSError as error:
+        raise StartupError(f"Azurite could not be installed into {final}: {error.strerror}") from error
+    return final
+
+
+def _manifests_hash() -> str:
     return hashlib.sha256(b"".join((HERE / name).read_bytes() for name in MANIFESTS)).hexdigest()[:12]
 
 
-def _install(cache: Path, final: Path) -> None:
-    """Installed beside and renamed, so a directory under its name is whole; whoever comes second uses the first's."""
-    cache.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".azurite-", dir=cache))
-    try:
-        for name in MANIFESTS:
-            shutil.copyfile(HERE / name, beside / name)
-        _run_npm(beside)
-        try:
-            beside.rename(final)
-        except OSError:
-            if not (final / ENTRY).exists():
-                raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+async def _install(beside: Path, final: Path, lock: int) -> None:
+    """Installed beside and renamed, so that a directory under its name is whole. The lock makes `beside` ours."""
+    await asyncio.to_thread(shutil.rmtree, beside, ignore_errors=True)
+    beside.mkdir()
+    for name in MANIFESTS:
+        shutil.copyfile(HERE / name, beside / name)
+    await _run_npm(beside, lock)
+    beside.rename(final)
 
 
-def _run_npm(directory: Path) -> None:
+async def _run_npm(directory: Path, lock: int) -> None:
+    node = node_home() / "bin" / "node"
     npm = node_home() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
-    environment = os.environ | {
-        "PATH": f"{node_program().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    }
+    command = Command(
+        [str(node), str(npm), "ci", "--ignore-scripts", "--omit=dev", *quiet],
+        directory=directory,
+        log=directory / "npm.log",
+        environment=os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
+        keep_fds=(lock,),
+    )
+    process = await start_guarded(command)
     try:
-        done = subprocess.run(
-            [str(node_program()), str(npm), "ci", "--ignore-scripts", "--omit=dev", *quiet],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise StartupError(f"npm did not install Azurite within {INSTALL_TIMEOUT_S} s") from error
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise StartupError(f"npm could not install Azurite: {' '.join(said[:3])}")
+        async with asyncio.timeout(INSTALL_TIMEOUT_S):
+            status = await process.wait()
+    except TimeoutError:
+        raise StartupError(f"npm did not install Azurite within {INSTALL_TIMEOUT_S} s") from None
+    finally:
+        await process.stop()
+    if status:
+        said = " ".join(line.strip() for line in process.log_tail(4).splitlines())
+        raise StartupError(f"npm could not install Azurite: {said}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from deepanalyze.devservices.azurite.install import installed_azurite, node_program
+from deepanalyze.devservices.azurite.install import ENTRY, install_azurite, node_program
 from deepanalyze.devservices.process import Command
 from deepanalyze.devservices.starting import HOST, Service, start_service
 from deepanalyze.devservices.state import Directory
@@ -39,14 +39,14 @@ class Azurite:
 @asynccontextmanager
 async def open_azurite(directory: Directory) -> AsyncIterator[Azurite]:
     """Starts the service, installing it and making its data directory the first time, and stops it at the end."""
-    program = await asyncio.to_thread(installed_azurite)
+    installed = await install_azurite()
     try:
         (directory.path / "azurite").mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StartupError(f"{directory.path / 'azurite'} cannot be made: {error.strerror}") from error
     service = Service(
         name="Azurite",
-        command=partial(_command, directory, program),
+        command=partial(_command, directory, installed),
         answers=_answers,
         port_taken="EADDRINUSE",
     )
@@ -60,7 +60,7 @@ async def open_azurite(directory: Directory) -> AsyncIterator[Azurite]:
         await process.stop()
 
 
-def _command(directory: Directory, program: Path, port: int) -> Command:
+def _command(directory: Directory, installed: Path, port: int) -> Command:
     options = [
         *("--blobHost", HOST, "--blobPort", str(port), "--location", str(directory.path / "azurite")),
         *("--silent", "--disableTelemetry", "--disableProductStyleUrl"),
@@ -69,10 +69,10 @@ def _command(directory: Directory, program: Path, port: int) -> Command:
     environment = {
         "PATH": os.defpath,
         "AZURITE_ACCOUNTS": f"{ACCOUNT}:{directory.state.account_key}",
-        "NODE_COMPILE_CACHE": str(program.parents[5] / "compile-cache"),
+        "NODE_COMPILE_CACHE": str(installed / "compile-cache"),
     }
     return Command(
-        [str(node_program()), str(program), *options],
+        [str(node_program()), str(installed / ENTRY), *options],
         directory=directory.path / "azurite",
         log=directory.path / "azurite.log",
         environment=environment,

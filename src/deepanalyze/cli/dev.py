@@ -1,0 +1,149 @@
+"""`deepanalyze dev`: PostgreSQL and a blob service with sample data, to develop and try things against."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from rich.console import Console
+
+    from deepanalyze.devservices import Services
+    from deepanalyze.devservices.sampledata import SampleData
+
+LABELS = {"flights": "336,776 flights", "keys": "keys and statistics", "weather": "weather, 12 files"}
+EMPTY_DATABASE = "dev"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    directory: Path
+    sample_data: bool
+    json: bool
+
+
+def dev(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            help="Where the databases are kept.",
+            show_default="dev/ below the user's data directory",
+        ),
+    ] = None,
+    sample_data: Annotated[
+        bool, typer.Option("--sample-data/--no-sample-data", help="Load a year of flights and their weather.")
+    ] = True,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the connection details as one line of JSON.")
+    ] = False,
+) -> None:
+    """Run PostgreSQL and Azure Blob Storage (Azurite) on this machine with sample data, until Ctrl-C."""
+    from deepanalyze.cli.failures import told_clearly
+    from deepanalyze.cli.loop import run
+    from deepanalyze.settings import load_settings
+
+    with told_clearly():
+        home = (data_dir or load_settings({}, None).data_dir / "dev").absolute()
+        run(_until_stopped(Options(home / "services", sample_data, json)))
+
+
+async def _until_stopped(options: Options) -> None:
+    """Ctrl-C and SIGTERM also end a start that is still under way, and stop what has been started."""
+    import asyncio
+
+    from deepanalyze.cli.server import stop_signals
+
+    async with stop_signals() as stop:
+        serving = asyncio.ensure_future(_serve(options, stop))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        serving.cancel()
+        results = await asyncio.gather(serving, return_exceptions=True)
+        stopping.cancel()
+    if isinstance(results[0], Exception):
+        raise results[0]
+
+
+async def _serve(options: Options, stop: asyncio.Event) -> None:
+    from rich.console import Console
+
+    from deepanalyze.devservices import open_services
+
+    console = Console(stderr=options.json)  # with --json, standard output holds the details alone
+    async with open_services(options.directory) as services:
+        details = await _details(services, options, console)
+        if options.json:
+            print(jsonlib.dumps(details), flush=True)
+        else:
+            _tell(details, console)
+        await stop.wait()
+
+
+async def _details(services: Services, options: Options, console: Console) -> dict[str, Any]:
+    """What it takes to connect, also as the data sources to register."""
+    postgres, azurite = services.postgres, services.azurite
+    database = EMPTY_DATABASE
+    sources = []
+    if options.sample_data:
+        sample = await load_sample_data(services, console)
+        database = str(sample.postgres_config["database"])
+        sources.append({"type": "azure_blob", "name": "nyc-weather", "config": sample.blob_config})
+    else:
+        await postgres.create_database(database)
+    source = {"type": "postgresql", "name": f"nyc-{database}", "config": postgres.analyst_config(database)}
+    return {
+        "ok": True,
+        "directory": str(options.directory),
+        "postgresql": {
+            "analyst": postgres.uri(database, postgres.analyst, postgres.analyst_password),
+            "owner": postgres.uri(database),
+        },
+        "azure_blob": {"connection_string": azurite.connection_string},
+        "data_sources": [source, *sources],
+    }
+
+
+async def load_sample_data(services: Services, console: Console) -> SampleData:
+    """Loads the sample data with a progress bar, which shows only what has to be loaded."""
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    from deepanalyze.devservices import sampledata
+
+    columns = (TextColumn("Loading {task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(LABELS.get(what, what))
+            progress.update(tasks[what], completed=done, total=total)
+
+        return await sampledata.load_sample_data(services, show)
+
+
+def _tell(details: dict[str, Any], console: Console) -> None:
+    """Addresses are printed unwrapped, so that they can be copied."""
+    console.print("\n[bold]PostgreSQL[/bold], read-only analyst:", highlight=False)
+    print(details["postgresql"]["analyst"])
+    console.print("[bold]PostgreSQL[/bold], owner:", highlight=False)
+    print(details["postgresql"]["owner"])
+    console.print("[bold]Azure Blob Storage[/bold] (Azurite):", highlight=False)
+    print(details["azure_blob"]["connection_string"])
+    console.print("\nTo add them to a running server, with an API key of yours in $KEY:", highlight=False)
+    for source in details["data_sources"]:
+        print(_registration(source))
+    console.print(f"\nEverything is kept in {details['directory']}. Ctrl-C stops it.", highlight=False)
+
+
+def _registration(source: dict[str, Any]) -> str:
+    return (
+        'curl http://127.0.0.1:8200/v1/data-sources -H "Authorization: Bearer $KEY" '
+        f"-H 'Content-Type: application/json' -d '{jsonlib.dumps(source)}'"
+    )
