@@ -25,7 +25,9 @@ REFUSED = re.compile(
 )
 
 # What a package's metadata leaves out or says wrongly, looked up in its source.
-KNOWN: dict[str, str] = {}
+KNOWN: dict[str, str] = {
+    "npm:uri-templates": "Public Domain OR MIT",  # its field holds the address of that text
+}
 
 
 def python_packages() -> list[tuple[str, str]]:

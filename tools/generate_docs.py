@@ -90,7 +90,7 @@ def _shown_default(param: Any) -> str:
 
 def errors_page() -> str:
     from deepanalyze import errors
-    from deepanalyze.api.errors import status_of
+    from deepanalyze.api.errors import STATUS
 
     tree = inspect.getdoc(errors) or ""
     meanings = {}
@@ -98,7 +98,7 @@ def errors_page() -> str:
         words = line.replace("│", " ").replace("├──", " ").replace("└──", " ").split(maxsplit=2)
         if len(words) == 3 and hasattr(errors, words[0]):
             meanings[words[1]] = words[2]
-    codes = sorted({(status_of(cls.code), cls.code) for cls in _subclasses(errors.DeepAnalyzeError)})
+    codes = sorted({(STATUS.get(cls.code, 500), cls.code) for cls in _subclasses(errors.DeepAnalyzeError)})
     rows = [(f"`{code}`", str(status), meanings.get(code, "")) for status, code in codes if not _startup(code)]
     return f"""# Errors
 
