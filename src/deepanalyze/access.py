@@ -221,15 +221,22 @@ async def _fetch_into(
     workspace: Workspace,
     on_progress: OnProgress | None,
 ) -> list[FetchedFile]:
-    staging = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="fetch-", dir=workspace.staging))
+    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="fetch-", dir=workspace.staging))
     try:
         limits = connector.defaults.limits
-        fetched = await fetch(connector, reference, staging, limits=limits, on_progress=on_progress)
-        return await asyncio.to_thread(
-            lambda: [replace(f, file=workspace.adopt(staging / f.file, f.file)) for f in fetched]
-        )
+        fetched = await fetch(connector, reference, directory, limits=limits, on_progress=on_progress)
+        return await asyncio.to_thread(lambda: [_adopt(workspace, directory, file) for file in fetched])
     finally:
-        await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def _adopt(workspace: Workspace, directory: Path, file: FetchedFile) -> FetchedFile:
+    staged = workspace.staging / f"{directory.name}-file"  # adopted from here, not from folders below
+    (directory / file.file).rename(staged)
+    try:
+        return replace(file, file=workspace.adopt(staged, file.file))
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _may_see(principal: Principal, source: StoredSource) -> bool:

@@ -6,7 +6,6 @@ import re
 from typing import Annotated
 from urllib.parse import parse_qs
 
-import structlog
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deepanalyze.accounts import Accounts, Principal
 from deepanalyze.errors import InvalidApiKey
+from deepanalyze.logging import bind_request
 
 _SIGNED = re.compile(r"/v1/threads/[^/]+/files/.+", re.DOTALL)
 
@@ -33,8 +33,8 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _needs_key(scope):
             principal = await self._accounts.authenticate(_key(Headers(scope=scope)))
-            scope.setdefault("state", {})["principal"] = principal
-            structlog.contextvars.bind_contextvars(user_id=principal.user_id)
+            scope["state"]["principal"] = principal
+            bind_request(scope["state"]["request_id"], principal.user_id)
         await self._app(scope, receive, send)
 
 

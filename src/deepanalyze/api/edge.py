@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepanalyze.api.errors import error_response
 from deepanalyze.errors import DeepAnalyzeError, InternalError
+from deepanalyze.logging import bind_request
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -34,7 +35,7 @@ class Edge:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _WELL_FORMED.fullmatch(given) else f"req-{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        bind_request(request_id)
         await _Answer(self._app, scope, receive, send, request_id).run()
 
 
