@@ -9,17 +9,21 @@ from typing import Any
 from deepanalyze.datasources.masking import MASK, is_secret_name, mask_text
 
 _MAX_DEPTH = 8
-_MAX_TEXT = 64 * 1024
-_QUOTED_OR_WORD = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,;&'"(){}\[\]]+)"""
+_MAX_TEXT = 16 * 1024
+_QUOTED_OR_WORD = r"""(?:'(?:[^'\\]|\\.){0,8192}'|"(?:[^"\\]|\\.){0,8192}"|[^\s,;&'"(){}\[\]]+)"""
 
-# Each keeps its group `head`, where it has one, and masks the rest.
+# Each keeps its group `head` and masks the rest. Lengths are bounded, so that hostile text costs little time.
 _PATTERNS = (
     # Up to the last @ of the word: careless URLs carry passwords with @ and / in them.
-    re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s/?#@:'\"]*:)[^\s'\"<>]*(?=@)", re.IGNORECASE),
+    re.compile(
+        r"(?P<head>\b[a-z][a-z0-9+.-]{0,20}://[^\s/?#@:'\"]{0,256}:)[^\s'\"<>]{0,512}(?=@)", re.IGNORECASE
+    ),
     re.compile(r"(?P<head>)\bgAAAAA[A-Za-z0-9_-]{50,}=*"),  # Fernet token
     re.compile(r"(?P<head>)(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}=(?![A-Za-z0-9_=-])"),  # Fernet key
     re.compile(r"(?P<head>)\bsk-[A-Za-z0-9_-]{8,}"),  # API keys, ours and others'
-    re.compile(r"(?P<head>)\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),  # JSON web token
+    re.compile(
+        r"(?P<head>)(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
+    ),  # JSON web token
     re.compile(r"(?P<head>\b(?:Bearer|SharedKey|SharedKeyLite)\s+)[^\s'\",]{8,}", re.IGNORECASE),
     re.compile(
         r"(?P<head>\b(?:proxy-)?(?:authorization|api-key|x-api-key|cookie|set-cookie)['\"]?\s*[:=]\s*"
@@ -27,7 +31,7 @@ _PATTERNS = (
         re.IGNORECASE,
     ),
     re.compile(
-        r"(?P<head>\b\w*(?:password|passwd|pwd|passphrase|secret|(?:account|access|api|shared|encryption)[_-]?key"
+        r"(?P<head>\b\w{0,64}(?:password|passwd|pwd|passphrase|secret|(?:account|access|api|shared|encryption)[_-]?key"
         r"|connection[_-]?string|(?:access|refresh|sas|api|auth)[_-]?token)['\"]?\s*[=:]\s*)"
         r"(?!\s)(?:SecretStr\()?" + _QUOTED_OR_WORD,
         re.IGNORECASE,
@@ -35,7 +39,7 @@ _PATTERNS = (
     re.compile(r"(?P<head>\bSharedAccessSignature\s*=\s*)[^\s;'\"]+", re.IGNORECASE),
     re.compile(r"(?P<head>\bsig(?:nature)?=)[^\s&;'\"]+", re.IGNORECASE),
 )
-_QUERY_STRING = re.compile(r"(?P<address>(?:\bhttps?://|(?<![\w.])/)[^\s?'\"<>]*\?)[^\s'\"<>]+")
+_QUERY_STRING = re.compile(r"(?P<address>(?:\bhttps?://|(?<![\w.])/)[^\s?'\"<>]{0,1024}\?)[^\s'\"<>]+")
 
 
 def redact_event(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -45,7 +49,8 @@ def redact_event(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
 def redact_text(text: str) -> str:
     if len(text) > _MAX_TEXT:
         half = _MAX_TEXT // 2
-        text = f"{text[:half]} … {len(text) - _MAX_TEXT} characters left out … {text[-half:]}"
+        tail = text[-half:].partition("\n")[2]  # whole lines: half a secret would not be recognised
+        text = f"{text[:half]} … {len(text) - half - len(tail)} characters left out …\n{tail}"
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\g<head>{MASK}", text)
     return _QUERY_STRING.sub(rf"\g<address>{MASK}", mask_text(text))

