@@ -44,7 +44,7 @@ class AnalysisRecord:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """`n` counts from 1 within the thread, without gaps."""
+    """`n` counts from 1 within the thread, without gaps; a run of text is one record with the number of its last."""
 
     thread_id: str
     n: int
@@ -84,6 +84,7 @@ class ThreadRepository(Protocol):
     async def add_analysis(self, analysis: AnalysisRecord) -> None: ...
     async def get_analysis(self, analysis_id: str) -> AnalysisRecord | None: ...
     async def list_analyses(self, thread_id: str) -> Sequence[AnalysisRecord]: ...
+    async def set_analysis_status(self, analysis_id: str, status: AnalysisStatus) -> None: ...
     async def finish_analysis(
         self,
         analysis_id: str,
@@ -99,7 +100,9 @@ class ThreadRepository(Protocol):
         """Called once at start: what a crash left queued or running becomes `interrupted`. Returns how many."""
 
     async def add_events(self, events: Sequence[EventRecord]) -> None: ...
-    async def list_events(self, thread_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[EventRecord]: ...
+    async def list_events(
+        self, thread_id: str, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[EventRecord]: ...
     async def last_event(self, thread_id: str) -> int:
         """The highest `n` of the thread, 0 when it has none."""
 

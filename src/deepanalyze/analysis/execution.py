@@ -1,0 +1,81 @@
+"""Runs the code blocks of one analysis in its thread's kernel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deepanalyze.analysis.events import Event, Execute, File, Text
+from deepanalyze.analysis.limits import head_and_tail
+from deepanalyze.analysis.transcript import execute_block, file_block
+from deepanalyze.sandbox.base import CodeResult
+from deepanalyze.sandbox.pool import KernelPool
+from deepanalyze.workspace import Workspace, WorkspaceFile
+
+_VARIABLES_LOST = (
+    "[A new Python session was started: the variables of earlier blocks are gone, the files are there.]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """One code block that has run. `output` is what the model is told and the answer's text shows."""
+
+    block: int
+    result: CodeResult
+    files: tuple[WorkspaceFile, ...]
+    output: str
+
+    def events(self) -> Iterator[Event]:
+        yield Execute(self.block, self.result.status, self.result.output, self.result.elapsed_ms)
+        yield Text(execute_block(self.output))
+        if self.files:
+            yield Text(file_block(self.files))
+        for file in self.files:
+            yield File(file)
+
+
+class CodeRunner:
+    """A kernel is leased for each block anew: between blocks, while the model writes, an idle one may serve others.
+
+    Args:
+        ran_before: earlier answers of the thread had code, so a fresh kernel has lost what it defined.
+    """
+
+    def __init__(
+        self,
+        kernels: KernelPool,
+        thread_id: str,
+        workspace: Workspace,
+        *,
+        max_output_chars: int,
+        ran_before: bool,
+    ) -> None:
+        self.files: dict[str, WorkspaceFile] = {}
+        self.blocks = 0
+        self._kernels = kernels
+        self._thread_id = thread_id
+        self._workspace = workspace
+        self._max_output_chars = max_output_chars
+        self._has_variables = ran_before
+
+    def warm(self) -> None:
+        """Starts the kernel in the background, to hide its start-up."""
+        self._kernels.warm(self._thread_id, self._workspace)
+
+    async def run(self, code: str, *, timeout_s: float) -> Executed:
+        """Raises Busy and SandboxUnavailable. Cancelling interrupts the code."""
+        self.blocks += 1
+        async with self._kernels.lease(self._thread_id, self._workspace) as lease:
+            before = await asyncio.to_thread(self._workspace.snapshot)
+            result = await lease.kernel.execute(code, timeout_s=timeout_s)
+            files = await asyncio.to_thread(self._workspace.changes_since, before)
+            lost = lease.fresh and self._has_variables
+        self._has_variables = result.status != "died"
+        self.files.update({file.name: file for file in files})
+        return Executed(self.blocks, result, tuple(files), self._told(result, lost=lost))
+
+    def _told(self, result: CodeResult, *, lost: bool) -> str:
+        output = head_and_tail(result.output.strip("\n"), self._max_output_chars) or "(no output)"
+        return f"{_VARIABLES_LOST}\n{output}" if lost else output

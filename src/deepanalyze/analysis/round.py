@@ -1,0 +1,72 @@
+"""One model call of an analysis: shows the reply while it streams, then says what it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+
+from deepanalyze.analysis.conversation import Conversation, SamplingOptions
+from deepanalyze.analysis.events import Text
+from deepanalyze.analysis.models.base import Chunk, ModelClient, TokenUsage
+from deepanalyze.analysis.reply import Reply, ReplyReader
+
+
+class Round:
+    """Use `events` once; afterwards the attributes tell how it went.
+
+    Args:
+        deadline: when the analysis has to end, by the event loop's clock.
+        drain_s: how long the end of a complete reply is awaited, for what it cost.
+        on_code: called once when the reply begins to write code.
+    """
+
+    def __init__(
+        self, model: ModelClient, *, deadline: float, drain_s: float, on_code: Callable[[], None]
+    ) -> None:
+        self.usage = TokenUsage()
+        self.finish_reason: str | None = None
+        self.out_of_time = False
+        self.reply = Reply("")
+        self._model = model
+        self._deadline = deadline
+        self._drain_s = drain_s
+        self._on_code = on_code
+        self._reader = ReplyReader()
+        self._in_code = False
+
+    @property
+    def wants_code(self) -> bool:
+        return self.reply.code is not None and not self.out_of_time
+
+    async def events(
+        self, conversation: Conversation, options: SamplingOptions
+    ) -> AsyncGenerator[Text, None]:
+        async with aclosing(self._model.stream(conversation, options)) as chunks:  # type: ignore[type-var]
+            while chunk := await self._next(chunks):
+                if shown := self._take(chunk):
+                    yield Text(shown)
+                if self._reader.overrun:
+                    break
+        if rest := self._reader.finish("length" if self.out_of_time else self.finish_reason):
+            yield Text(rest)
+        self.reply = self._reader.reply()
+
+    async def _next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
+        now = asyncio.get_running_loop().time()
+        until = min(self._deadline, now + self._drain_s) if self._reader.complete else self._deadline
+        try:
+            async with asyncio.timeout_at(until):
+                return await anext(chunks, None)
+        except TimeoutError:
+            self.out_of_time = not self._reader.complete
+            return None
+
+    def _take(self, chunk: Chunk) -> str:
+        self.usage += chunk.usage or TokenUsage()
+        self.finish_reason = chunk.finish_reason or self.finish_reason
+        shown = self._reader.feed(chunk.text)
+        if self._reader.in_code and not self._in_code:
+            self._in_code = True
+            self._on_code()
+        return shown

@@ -1,0 +1,136 @@
+"""Threads: conversations with a workspace each, private to who began them, gone some hours after their last use."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from deepanalyze.accounts import Principal
+from deepanalyze.analysis.paging import Page, decode_cursor, page
+from deepanalyze.analysis.records import MessageRecord, ThreadRecord, ThreadRepository
+from deepanalyze.errors import NotFound
+from deepanalyze.workspace import Workspace, sandbox_uid
+from deepanalyze.workspace.removal import remove_tree
+
+_HOUR_S = 60 * 60
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadStats:
+    total_threads: int
+    expired_threads: int
+    workspace_bytes: int
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+class Threads:
+    """A thread's directory holds `work`, which its code sees, and `staging`, which it does not.
+
+    `on_delete` is called, one after another, before a thread's files and rows go: whoever uses them ends that there.
+    """
+
+    def __init__(
+        self,
+        repository: ThreadRepository,
+        directory: Path,
+        *,
+        ttl_hours: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.on_delete: list[Callable[[str], Awaitable[object]]] = []
+        self._repository = repository
+        self._directory = directory
+        self._ttl_s = int(ttl_hours * _HOUR_S)
+        self._clock = clock
+
+    async def create(self, principal: Principal) -> ThreadRecord:
+        now = int(self._clock())
+        thread = ThreadRecord(
+            f"thread-{secrets.token_hex(12)}", principal.user_id, now, now, now + self._ttl_s
+        )
+        await asyncio.to_thread(self.workspace(thread.id).create)
+        await self._repository.add_thread(thread)
+        return thread
+
+    async def get(self, principal: Principal, thread_id: str) -> ThreadRecord:
+        """Counts as a use of the thread. Raises NotFound, also for what belongs to others."""
+        thread = await self._repository.get_thread(thread_id)
+        now = int(self._clock())
+        if thread is None or thread.owner_id != principal.user_id or thread.expires_at <= now:
+            raise NotFound(f"there is no thread {thread_id[:80]!r}; it may have expired", param="thread_id")
+        if now > thread.last_accessed_at:
+            await self.touch(thread_id)
+        return replace(thread, last_accessed_at=now, expires_at=now + self._ttl_s)
+
+    async def touch(self, thread_id: str) -> None:
+        now = int(self._clock())
+        await self._repository.touch_thread(thread_id, now, now + self._ttl_s)
+
+    async def list(
+        self, principal: Principal, *, limit: int = 20, cursor: str | None = None
+    ) -> Page[ThreadRecord]:
+        """Newest first."""
+        before = decode_cursor(cursor)
+        return page(
+            await self._repository.list_threads(principal.user_id, limit=limit + 1, before=before), limit
+        )
+
+    async def messages(self, principal: Principal, thread_id: str) -> Sequence[MessageRecord]:
+        await self.get(principal, thread_id)
+        return await self._repository.list_messages(thread_id)
+
+    async def delete(self, principal: Principal, thread_id: str) -> None:
+        thread = await self.get(principal, thread_id)
+        await self._remove(thread.id)
+
+    def workspace(self, thread_id: str) -> Workspace:
+        own = self._directory / thread_id
+        return Workspace(own / "work", own / "staging", owner_uid=sandbox_uid(thread_id))
+
+    async def expire(self, *, unused_hours: float | None = None) -> list[str]:
+        """Removes what has not been used for the time to live, or for `unused_hours`. Returns their ids."""
+        now = int(self._clock())
+        if unused_hours is not None:
+            now += self._ttl_s - int(unused_hours * _HOUR_S)
+        expired = [thread.id for thread in await self._repository.expired_threads(now)]
+        for thread_id in expired:
+            await self._remove(thread_id)
+        return expired
+
+    async def clean_orphans(self) -> int:
+        """Called once at start: removes directories whose thread is gone. Returns how many."""
+        known = set(await self._repository.all_thread_ids())
+        orphans = await asyncio.to_thread(self._directories_besides, known)
+        for orphan in orphans:
+            await asyncio.to_thread(remove_tree, orphan)
+        if orphans:
+            log.info("orphaned workspaces removed", directories=len(orphans))
+        return len(orphans)
+
+    async def stats(self) -> ThreadStats:
+        ids = await self._repository.all_thread_ids()
+        expired = await self._repository.expired_threads(int(self._clock()))
+        size = await asyncio.to_thread(lambda: sum(self.workspace(thread_id).size() for thread_id in ids))
+        return ThreadStats(len(ids), len(expired), size)
+
+    async def _remove(self, thread_id: str) -> None:
+        for tell in self.on_delete:
+            await tell(thread_id)
+        # The row goes first: after a crash in between, the directory is an orphan that the next start removes.
+        await self._repository.delete_thread(thread_id)
+        await asyncio.to_thread(remove_tree, self._directory / thread_id)
+
+    def _directories_besides(self, known: set[str]) -> list[Path]:
+        if not self._directory.exists():
+            return []
+        return [e for e in self._directory.iterdir() if e.is_dir() and e.name not in known]
