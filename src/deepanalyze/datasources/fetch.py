@@ -132,7 +132,12 @@ def _export_name(reference: DataReference) -> str:
         name = safe_relative_name(reference.save_as)
         return name if name.lower().endswith(".csv") else f"{name}.csv"
     if reference.table is not None:
-        return safe_relative_name(reference.table.replace('"', "").replace("/", "_")) + ".csv"
+        return (
+            safe_relative_name(
+                reference.table.replace('"', "").replace("/", "_").rpartition(".")[2] or "table"
+            )
+            + ".csv"
+        )
     return "query.csv"
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
-from deepanalyze.datasources.masking import is_secret_name
+from deepanalyze.datasources.masking import is_secret_name, mask_text
 from deepanalyze.errors import InvalidRequest
 
+M = TypeVar("M", bound=BaseModel)
 
-def validate_config(model: type[BaseModel], config: Mapping[str, Any], *, param: str = "config") -> BaseModel:
+
+def validate_config(model: type[M], config: Mapping[str, Any], *, param: str = "config") -> M:
     """Raises InvalidRequest with one entry in `details` for every field at fault; no entry holds a value."""
     try:
         return model.model_validate(dict(config))
@@ -67,7 +69,7 @@ def split_secrets(
     """The config without its secrets, as plain JSON, and the secrets by their dotted path.
 
     With a model the secrets are its `SecretStr` fields (and the config is validated); without one, the texts
-    whose names say that they are secrets.
+    that are secrets by their names or hold one.
     """
     if model is None:
         return _take(copy.deepcopy(dict(config)), config, _named_secret, ())
@@ -94,7 +96,9 @@ def _typed_secret(_: str, value: Any) -> str | None:
 
 
 def _named_secret(name: str, value: Any) -> str | None:
-    return value if isinstance(value, str) and value and is_secret_name(name) else None
+    if not isinstance(value, str) or not value:
+        return None
+    return value if is_secret_name(name) or mask_text(value) != value else None
 
 
 def _take(

@@ -1,0 +1,153 @@
+"""A result as a CSV file: by COPY, whose rows are written as the server sends them."""
+# ruff: noqa: S608 - what is composed here is our own text, and names quoted by SQL's rules
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from deepanalyze.datasources.base import OnProgress, Progress
+from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names
+from deepanalyze.datasources.connectors.postgresql.wire import Wire
+from deepanalyze.datasources.files import atomic_file
+from deepanalyze.datasources.progress import ProgressThrottle
+from deepanalyze.errors import AlreadyExists, QuotaExceeded, ResultTooLarge
+
+BOOL_OID = 16
+_FLUSH_BYTES = 1024**2
+
+ColumnType = tuple[str, int, int]  # name, type, type modifier
+
+
+def copy_statement(text: str, columns: Sequence[ColumnType], max_rows: int) -> str:
+    """COPY of at most one row more than allowed, which tells that there were more.
+
+    Columns are renamed by position, so that equal names do no harm; booleans are cast, because COPY writes `t` and
+    `f`. The text stands on lines of its own: it may end in a comment.
+    """
+    aliases = [f"c{number}" for number in range(len(columns))]
+    chosen = [
+        f"{alias}::pg_catalog.text" if column[1] == BOOL_OID else alias
+        for alias, column in zip(aliases, columns, strict=True)
+    ]
+    return (
+        f"COPY (SELECT {', '.join(chosen)} FROM (\n{text}\n) AS q ({', '.join(aliases)}) LIMIT {max_rows + 1}) "
+        "TO STDOUT (FORMAT csv)"
+    )
+
+
+def limited_statement(text: str, columns: Sequence[ColumnType], max_rows: int) -> str:
+    """The same as a plain query."""
+    aliases = ", ".join(f"c{number}" for number in range(len(columns)))
+    return f"SELECT * FROM (\n{text}\n) AS q ({aliases}) LIMIT {max_rows + 1}"
+
+
+def header(columns: Sequence[ColumnType]) -> bytes:
+    return _csv_line(distinct_names([name for name, _, _ in columns]))
+
+
+def write_copy(
+    wire: Wire,
+    sql: str,
+    head: bytes,
+    destination: Path,
+    *,
+    max_rows: int,
+    max_bytes: int,
+    on_progress: OnProgress | None,
+) -> tuple[int, int, bool]:
+    """Rows and bytes written, and whether there were more rows."""
+    with _result_file(destination) as file:
+        sink = _Sink(file, max_bytes, on_progress)
+        sink.add(head)
+        rows = 0
+        pending: list[memoryview] = []
+        size = 0
+        for row in wire.copy_out(sql):
+            if rows == max_rows:
+                rows += 1
+                continue
+            rows += 1
+            size += len(row)
+            pending.append(row)
+            if size >= _FLUSH_BYTES:
+                sink.add(b"".join(pending), rows)
+                pending.clear()
+                size = 0
+        truncated = rows > max_rows
+        rows = min(rows, max_rows)
+        sink.add(b"".join(pending), rows)
+        sink.finish(rows)
+    return rows, sink.bytes, truncated
+
+
+def write_rows(
+    wire: Wire,
+    sql: str,
+    head: bytes,
+    destination: Path,
+    *,
+    max_rows: int,
+    max_bytes: int,
+    on_progress: OnProgress | None,
+) -> tuple[int, int, bool]:
+    """The same for what COPY cannot run: EXPLAIN and SHOW, whose results are small."""
+    with _result_file(destination) as file:
+        sink = _Sink(file, max_bytes, on_progress)
+        sink.add(head)
+        rows = 0
+        truncated = False
+        for result in wire.rows(sql):
+            for index in range(result.ntuples):
+                if rows == max_rows:
+                    truncated = True
+                    break
+                values = [result.get_value(index, column) for column in range(result.nfields)]
+                sink.add(_csv_line([None if value is None else bytes(value).decode() for value in values]))
+                rows += 1
+        sink.finish(rows)
+    return rows, sink.bytes, truncated
+
+
+def _csv_line(values: Sequence[str | None]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_MINIMAL).writerow(values)
+    return line.getvalue().encode()
+
+
+class _Sink:
+    def __init__(self, file: BinaryIO, max_bytes: int, on_progress: OnProgress | None) -> None:
+        self.bytes = 0
+        self._file = file
+        self._max_bytes = max_bytes
+        self._progress = ProgressThrottle(on_progress)
+
+    def add(self, data: bytes, rows: int = 0) -> None:
+        self.bytes += len(data)
+        if self.bytes > self._max_bytes:
+            raise ResultTooLarge(
+                f"the result has more than {self._max_bytes} bytes (max_result_bytes); choose fewer columns or rows"
+            )
+        self._file.write(data)
+        self._progress.report(Progress(bytes=self.bytes, rows=rows))
+
+    def finish(self, rows: int) -> None:
+        self._progress.finish(Progress(bytes=self.bytes, rows=rows))
+
+
+@contextmanager
+def _result_file(destination: Path) -> Iterator[BinaryIO]:
+    try:
+        with atomic_file(destination) as file:
+            yield file
+    except FileExistsError:
+        raise AlreadyExists(f"a file {destination.name!r} exists already", param="save_as") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise QuotaExceeded(f"no space is left to write {destination.name!r}") from error
+        raise

@@ -1,0 +1,160 @@
+"""Which functions, operators and types a query may call: the server's catalogue says what they are.
+
+READ ONLY does not stop functions from reading files, taking locks, ending sessions or running other SQL. What the
+catalogue labels non-VOLATILE is harmless in pg_catalog itself; elsewhere the label is only its maker's word.
+"""
+# ruff: noqa: S608 - what is composed here is our own text, and names quoted by SQL's rules
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from deepanalyze.datasources.connectors.postgresql.guard import Name, Statement
+from deepanalyze.errors import DeepAnalyzeError, QueryFailed, ReadOnlyViolation
+
+FIRST_USER_OID = 16384  # what PostgreSQL itself brings is below
+
+# VOLATILE, yet they change nothing that outlives the query. pg_sleep ends with the statement's timeout.
+_HARMLESS_WORDS = """
+clock_timestamp timeofday random random_normal gen_random_uuid uuidv4 uuidv7 pg_sleep pg_sleep_for pg_sleep_until
+pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size pg_tablespace_size
+pg_is_in_recovery pg_jit_available pg_blocking_pids pg_safe_snapshot_blocking_pids current_query
+pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_current_wal_lsn
+pg_collation_actual_version
+"""
+HARMLESS = frozenset(_HARMLESS_WORDS.split())
+_TRUSTED_EXTENSIONS_WORDS = """
+btree_gin btree_gist citext cube earthdistance fuzzystrmatch hstore intarray isn ltree pg_trgm pgcrypto seg unaccent
+uuid-ossp vector
+"""
+TRUSTED_EXTENSIONS = frozenset(_TRUSTED_EXTENSIONS_WORDS.split())
+
+LOOK_UP = f"""
+WITH extension AS (
+  SELECT d.classid, d.objid, e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+  WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+)
+SELECT 'function' AS kind, n.nspname AS schema, p.proname AS name, p.oid < {FIRST_USER_OID} AS builtin,
+       x.extname AS extension, p.provolatile = 'v' AS flagged,
+       p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'p') AS takes_row
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
+LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND x.objid = p.oid
+WHERE p.proname = ANY (%(functions)s)
+UNION ALL
+SELECT 'operator', n.nspname, o.oprname, o.oid < {FIRST_USER_OID}, x.extname, false, false
+FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND x.objid = o.oid
+WHERE o.oprname = ANY (%(operators)s)
+UNION ALL
+SELECT 'type', n.nspname, t.typname, t.oid < {FIRST_USER_OID}, x.extname,
+       NOT (t.oid < {FIRST_USER_OID} OR t.typtype IN ('e', 'c') OR coalesce(x.extname = ANY (%(trusted)s), false)
+            OR t.typtype = 'd' AND t.typbasetype < {FIRST_USER_OID}
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))
+       OR EXISTS (
+         SELECT FROM pg_catalog.pg_cast c LEFT JOIN extension y
+           ON y.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND y.objid = c.castfunc
+         WHERE c.casttarget = t.oid AND c.castfunc >= {FIRST_USER_OID}
+           AND NOT coalesce(y.extname = ANY (%(trusted)s), false)),
+       false
+FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND x.objid = t.oid
+WHERE t.typname = ANY (%(types)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One overload of a function, one operator or one type as the catalogue has it.
+
+    `flagged`: a VOLATILE function, or a type that can run code of its maker when something is cast to it.
+    """
+
+    kind: str
+    schema: str
+    name: str
+    builtin: bool
+    extension: str | None
+    flagged: bool
+    takes_row: bool
+
+    @property
+    def from_system(self) -> bool:
+        return self.builtin and self.schema in ("pg_catalog", "information_schema")
+
+    @property
+    def harmless(self) -> bool:
+        if self.kind == "type":
+            return not self.flagged
+        trusted = self.from_system or self.extension in TRUSTED_EXTENSIONS
+        return trusted and (not self.flagged or (self.from_system and self.name in HARMLESS))
+
+
+def look_up_parameters(statement: Statement) -> Mapping[str, list[str]]:
+    names = {name for _, name in statement.functions} | statement.attributes
+    return {
+        "functions": sorted(names),
+        "operators": sorted({name for _, name in statement.operators}),
+        "types": sorted({name for _, name in statement.types}),
+        "trusted": sorted(TRUSTED_EXTENSIONS),
+    }
+
+
+def needs_look_up(statement: Statement) -> bool:
+    return bool(statement.functions or statement.operators or statement.types or statement.attributes)
+
+
+def judge(statement: Statement, known: Iterable[Known], search_path: Iterable[str], source: str) -> None:
+    """Raises ReadOnlyViolation for a name that may do more than compute, QueryFailed for an unknown function."""
+    catalogue: dict[tuple[str, str], list[Known]] = {}
+    for one in known:
+        catalogue.setdefault((one.kind, one.name), []).append(one)
+    path = set(search_path) | {"pg_catalog"}
+
+    def meant(kind: str, name: Name) -> list[Known]:
+        schema, plain = name
+        overloads = catalogue.get((kind, plain), [])
+        return [k for k in overloads if (k.schema == schema if schema is not None else k.schema in path)]
+
+    for name in sorted(statement.functions, key=str):
+        found = meant("function", name)
+        if not found:
+            raise _unknown(name, source)
+        _refuse_first(found, "function", source)
+    for kind, names in (("operator", statement.operators), ("type", statement.types)):
+        for name in names:
+            _refuse_first(meant(kind, name), kind, source)
+    for attribute in statement.attributes:
+        rows = [k for k in meant("function", (None, attribute)) if k.takes_row and not k.from_system]
+        _refuse_first(rows, "function", source)
+
+
+def _refuse_first(found: Iterable[Known], kind: str, source: str) -> None:
+    for one in found:
+        if not one.harmless:
+            raise _refusal(one, kind, source)
+
+
+def _refusal(one: Known, kind: str, source: str) -> DeepAnalyzeError:
+    part = f"the {kind} {one.schema}.{one.name}"
+    if kind == "function" and one.from_system:
+        why = "the server marks it VOLATILE: it may do more than compute"
+    elif kind == "function":
+        why = "it is not one of PostgreSQL's own, so that what it does is not known"
+    else:
+        why = "it runs code that is not PostgreSQL's own"
+    return ReadOnlyViolation(
+        f"source {source!r} is read-only: {part} is refused; {why}",
+        param="query",
+        details=[{"part": part, "reason": why}],
+    )
+
+
+def _unknown(name: Name, source: str) -> DeepAnalyzeError:
+    called = ".".join(part for part in name if part)
+    message = f"function {called} does not exist"
+    details = {"sqlstate": "42883", "message": message, "detail": None, "hint": None, "position": None}
+    return QueryFailed(
+        f"source {source!r}: the query failed (42883): {message}", param="query", details=[details]
+    )

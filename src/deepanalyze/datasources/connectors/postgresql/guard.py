@@ -1,0 +1,207 @@
+"""What a text may say before a server sees it: one statement that reads, made of known parts only.
+
+The server's READ ONLY transaction and the role's rights enforce; this is the check on top, for what they let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import postgast
+from google.protobuf.message import DecodeError, Message
+
+from deepanalyze.errors import InvalidRequest, QueryFailed, ReadOnlyViolation
+
+MAX_SQL_BYTES = 100_000  # beyond it, hostile texts hold the parser for seconds
+
+_ALLOWED_WORDS = """
+ParseResult RawStmt SelectStmt ExplainStmt VariableShowStmt DefElem
+Alias RangeVar RangeSubselect RangeFunction RangeTableFunc RangeTableFuncCol RangeTableSample JoinExpr
+WithClause CommonTableExpr CTESearchClause CTECycleClause ResTarget SortBy WindowDef GroupingSet GroupingFunc
+ColumnRef ColumnDef ParamRef A_Star A_Const A_Expr A_Indices A_Indirection A_ArrayExpr NamedArgExpr BoolExpr SubLink
+CaseExpr CaseWhen CoalesceExpr MinMaxExpr RowExpr NullTest BooleanTest SQLValueFunction TypeCast TypeName
+CollateClause FuncCall XmlExpr XmlSerialize JsonFormat JsonReturning JsonValueExpr JsonIsPredicate JsonBehavior
+JsonOutput JsonArgument JsonFuncExpr JsonTablePathSpec JsonTable JsonTableColumn JsonKeyValue JsonParseExpr
+JsonScalarExpr JsonSerializeExpr JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor
+JsonAggConstructor JsonObjectAgg JsonArrayAgg Integer Float Boolean String BitString List
+"""
+_ALLOWED = frozenset(_ALLOWED_WORDS.split())
+_SAMPLING = frozenset({"bernoulli", "system"})
+_OPERATOR_KEYWORDS = frozenset({"BETWEEN", "NOT BETWEEN", "BETWEEN SYMMETRIC", "NOT BETWEEN SYMMETRIC"})
+
+Name = tuple[str | None, str]  # schema (None: the search path decides), name
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement that may be sent, without its final semicolon, and the names that the server has to know."""
+
+    text: str
+    kind: Literal["select", "explain", "show"]
+    functions: frozenset[Name] = field(default=frozenset())
+    operators: frozenset[Name] = field(default=frozenset())
+    types: frozenset[Name] = field(default=frozenset())
+    attributes: frozenset[str] = field(default=frozenset())
+    """`x.name` calls a function `name(x)` where there is no such column."""
+
+
+def read_only_statement(sql: str, source: str) -> Statement:
+    """Raises ReadOnlyViolation naming the part at fault, QueryFailed (42601) for what is no SQL, InvalidRequest."""
+    tree, encoded = _parse(sql, source)
+    statements = tree.stmts
+    if len(statements) != 1:
+        raise _refusal(source, f"a text of {len(statements) or 'no'} statements", "a query is exactly one statement")
+    raw = statements[0]
+    end = raw.stmt_location + raw.stmt_len if raw.stmt_len else len(encoded)
+    root = postgast.unwrap_node(raw.stmt)
+    kind = _kind(root, source)
+    names = _Names()
+    for node in _walk(root):
+        _check_node(node, source)
+        names.collect(node)
+    return Statement(
+        text=encoded[raw.stmt_location : end].decode(),
+        kind=kind,
+        functions=frozenset(names.functions),
+        operators=frozenset(names.operators),
+        types=frozenset(names.types),
+        attributes=frozenset(names.attributes),
+    )
+
+
+def _parse(sql: str, source: str) -> tuple[postgast.ParseResult, bytes]:
+    try:
+        encoded = sql.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("the query holds characters that are not valid Unicode", param="query") from None
+    if b"\x00" in encoded:
+        raise InvalidRequest("the query holds a NUL character", param="query")
+    if len(encoded) > MAX_SQL_BYTES:
+        raise InvalidRequest(
+            f"the query has {len(encoded)} bytes, the limit is {MAX_SQL_BYTES}", param="query"
+        )
+    try:
+        return postgast.parse(sql), encoded
+    except postgast.PgQueryError as error:
+        position = (
+            len(encoded[: error.cursorpos - 1].decode(errors="ignore")) + 1 if error.cursorpos else None
+        )
+        details = {
+            "sqlstate": "42601",
+            "message": error.message,
+            "detail": None,
+            "hint": None,
+            "position": position,
+        }
+        raise QueryFailed(
+            f"source {source!r}: the query failed (42601): {error.message}", param="query", details=[details]
+        ) from None
+    except (DecodeError, RecursionError):
+        raise InvalidRequest("the query is nested too deeply; split it with WITH", param="query") from None
+
+
+def _kind(root: Message, source: str) -> Literal["select", "explain", "show"]:
+    match type(root).__name__:
+        case "SelectStmt":
+            return "select"
+        case "VariableShowStmt":
+            return "show"
+        case "ExplainStmt":
+            inner = postgast.unwrap_node(root.query)
+            if type(inner).__name__ == "SelectStmt":
+                return "explain"
+            raise _refusal(
+                source, f"EXPLAIN of {_sql_name(inner)}", "only reading statements may be explained"
+            )
+    raise _refusal(
+        source, _sql_name(root), "only SELECT, VALUES, TABLE, EXPLAIN of these and SHOW are allowed"
+    )
+
+
+def _walk(root: Message) -> Iterator[Message]:
+    """Every message below `root`, also inside nested lists and what other messages hold directly."""
+    stack = [root]
+    while stack:
+        node = postgast.unwrap_node(stack.pop())
+        yield node
+        for descriptor, value in node.ListFields():
+            if descriptor.message_type is not None:
+                stack.extend([value] if isinstance(value, Message) else value)
+
+
+def _check_node(node: Message, source: str) -> None:
+    kind = type(node).__name__
+    if kind == "IntoClause":
+        raise _refusal(source, "SELECT INTO", "it makes a table")
+    if kind == "LockingClause":
+        raise _refusal(source, "FOR UPDATE/SHARE", "it locks rows")
+    if kind not in _ALLOWED and not (kind == "Node" and not node.ListFields()):
+        raise _refusal(source, _sql_name(node), "it does not only read")
+    if kind == "RangeTableSample":
+        method = _strings(node.method)
+        if method[-1] not in _SAMPLING:
+            raise _refusal(source, f"TABLESAMPLE {'.'.join(method)}", "only BERNOULLI and SYSTEM are allowed")
+
+
+class _Names:
+    def __init__(self) -> None:
+        self.functions: set[Name] = set()
+        self.operators: set[Name] = set()
+        self.types: set[Name] = set()
+        self.attributes: set[str] = set()
+
+    def collect(self, node: Message) -> None:
+        match type(node).__name__:
+            case "FuncCall":
+                self.functions.add(_name(node.funcname))
+            case "A_Expr":
+                self._operator(node.name)
+            case "SubLink":
+                self._operator(node.oper_name)
+            case "SortBy":
+                self._operator(node.use_op)
+            case "TypeName":
+                if node.names:
+                    self.types.add(_name(node.names))
+            case "ColumnRef":
+                self.attributes.update(_strings(node.fields)[1:])
+            case "A_Indirection":
+                self.attributes.update(_strings(node.indirection))
+
+    def _operator(self, nodes: Any) -> None:
+        parts = _strings(nodes)
+        if parts and parts[-1] not in _OPERATOR_KEYWORDS:
+            self.operators.add(_name(nodes))
+
+
+def _strings(nodes: Any) -> list[str]:
+    return [node.string.sval for node in nodes if node.HasField("string")]
+
+
+def _name(nodes: Any) -> Name:
+    parts = _strings(nodes)
+    return (parts[-2] if len(parts) > 1 else None), parts[-1]
+
+
+def _sql_name(node: Message) -> str:
+    """`InsertStmt` as people write it: INSERT."""
+    known = {
+        "TransactionStmt": "COMMIT, ROLLBACK or another transaction command",
+        "VariableSetStmt": "SET or RESET",
+        "CreateTableAsStmt": "CREATE TABLE AS",
+        "CallStmt": "CALL",
+        "DoStmt": "DO",
+    }
+    kind = type(node).__name__
+    words = "".join(f" {c}" if c.isupper() else c for c in kind.removesuffix("Stmt")).strip().upper()
+    return known.get(kind, words)
+
+
+def _refusal(source: str, part: str, why: str) -> ReadOnlyViolation:
+    return ReadOnlyViolation(
+        f"source {source!r} is read-only: {part} is refused; {why}",
+        param="query",
+        details=[{"part": part, "reason": why}],
+    )
