@@ -1,0 +1,50 @@
+"""Putting Python text together. Names and values of the data enter it only as literals made here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import resources
+
+
+def literal(value: object) -> str:
+    """Python source of a string, number, or list or mapping of such, which cannot end the code block either."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        text = re.sub(r"<(?=[/A-Za-z|])", r"\\x3c", repr(value)).replace("```", r"\x60\x60\x60")
+        if isinstance(value, str) and "'" not in value and '"' not in value:
+            return '"' + text[1:-1] + '"'
+        return text
+    return "[" + ", ".join(literal(v) for v in value) + "]"
+
+
+@cache
+def kit(module: str) -> str:
+    """The text of one module of the kit, as it goes into a block."""
+    return resources.files(f"{__package__}.kit").joinpath(f"{module}.py").read_text(encoding="utf-8").strip()
+
+
+def block(*parts: str | Sequence[str]) -> str:
+    lines = [part if isinstance(part, str) else "\n".join(part) for part in parts]
+    return "\n\n".join(part for part in lines if part)
+
+
+def paragraphs(items: Iterable[str], indent: str = "    ", width: int = 96) -> list[str]:
+    """Items of a list literal; texts that are too long for a line go on in adjacent literals."""
+    result = []
+    for text in items:
+        pieces = pieces_of(text, width)
+        lines = [f"{indent}{literal(piece)}" for piece in pieces]
+        result.append("\n".join(lines) + ",")
+    return result
+
+
+def pieces_of(text: str, width: int) -> list[str]:
+    pieces, rest = [], text
+    while len(rest) > width:
+        cut = rest.rfind(" ", width // 2, width) + 1 or width
+        pieces.append(rest[:cut])
+        rest = rest[cut:]
+    return [*pieces, rest]

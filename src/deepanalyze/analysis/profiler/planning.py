@@ -1,0 +1,304 @@
+"""From an intent to a plan: which table, which columns, what to join, in the names that the code will use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from deepanalyze.analysis.profiler.conditions import Condition, conditions_of
+from deepanalyze.analysis.profiler.facts import GROUPINGS, Column, Data, Link, Table
+from deepanalyze.analysis.profiler.intents import Intent, Kind, Statistic, intent_of, is_additive
+from deepanalyze.analysis.profiler.mentions import Mention, Reading, read_question
+from deepanalyze.analysis.profiler.words import name_words
+
+MAX_DRIVERS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column of the frame that is analysed. `part` is the part of a date to read off (`month`, `hour` …)."""
+
+    name: str
+    column: Column
+    part: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """`columns` are taken from the table, under the names given; `label_of` marks a name for a code."""
+
+    link: Link
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    kind: Kind
+    base: Table
+    target: Field | None = None
+    groups: tuple[Field, ...] = ()
+    drivers: tuple[Field, ...] = ()
+    controls: tuple[Field, ...] = ()
+    blocks: Mapping[str, Sequence[str]] = field(default_factory=dict)  # drivers that the question names as one
+    statistic: Statistic = "mean"
+    top: int | None = None
+    ascending: bool = False
+    date: Field | None = None
+    conditions: tuple[Condition, ...] = ()
+    joins: tuple[Join, ...] = ()
+    label: Field | None = None  # readable names for the first group or driver that is a code
+    label_of: str | None = None
+    notes: tuple[str, ...] = ()  # what was assumed, for the reader
+    unknown: tuple[str, ...] = ()  # words that name nothing here
+
+
+@dataclass(slots=True)
+class Frame:
+    """Collects the columns that are needed and the joins that bring them."""
+
+    base: Table
+    data: Data
+    joins: dict[str, tuple[Link, list[tuple[str, str]]]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def link_to(self, table: str) -> Link | None:
+        usable = [li for li in self.data.links if li.many == self.base.name and li.one == table]
+        return min(usable, key=lambda li: (-li.matched, li.repeated, len(li.on)), default=None)
+
+    def reaches(self, table: str) -> bool:
+        return table == self.base.name or self.link_to(table) is not None
+
+    def field(self, column: Column) -> Field | None:
+        if column.table == self.base.name:
+            return Field(column.name, column)
+        link = self.link_to(column.table)
+        if link is None:
+            return None
+        same = next((a for a, b in link.on if b == column.name), None)
+        if same and self.base.column(same):
+            return Field(same, replace(column, name=same, table=self.base.name))
+        _, columns = self.joins.setdefault(column.table, (link, []))
+        taken = {c.name for c in self.base.columns} | self.names
+        known = next((new for old, new in columns if old == column.name), None)
+        new = known or (column.name if column.name not in taken else f"{column.name}_{column.table}")
+        if not known:
+            columns.append((column.name, new))
+            self.names.add(new)
+        return Field(new, column)
+
+    def of(self, mention: Mention) -> Field | None:
+        here = sorted(mention.columns, key=lambda c: (c.table != self.base.name, not self.reaches(c.table)))
+        for column in here:
+            if found := self.field(column):
+                return found
+        return self.calendar(mention.calendar) if mention.calendar else None
+
+    def calendar(self, part: str) -> Field | None:
+        own = next((c for c in self.base.of_kind("calendar") if name_words(c.name)[-1:] == (part,)), None)
+        if own:
+            return Field(own.name, own)
+        date = next(iter(self.base.of_kind("date")), None)
+        return Field(f"{part} of {date.name}", date, part) if date else None
+
+    def made_joins(self) -> tuple[Join, ...]:
+        return tuple(Join(link, tuple(columns)) for link, columns in self.joins.values() if columns)
+
+
+def plan_for(question: str, data: Data) -> Plan:
+    reading = read_question(question, data)
+    intent = intent_of(reading)
+    base = base_for(intent, reading, data)
+    frame = Frame(base, data)
+    notes = [*choice_notes(intent, base, data)]
+    conditions = conditions_for(reading, frame)
+    plan = Plan(intent.kind, base, conditions=conditions, top=intent.top, ascending=intent.ascending)
+    target = frame.of(intent.target) if intent.target else None
+    if intent.kind == "drivers":
+        plan = drivers_plan(plan, intent, frame, target, notes)
+    else:
+        plan = grouped_plan(plan, intent, reading, frame, target, notes)
+    label_of, label = label_for(plan, frame)
+    missing = unreachable(intent, frame)
+    if missing:
+        notes.append(f"No key links {', '.join(missing)} to {base.name}, so those columns were left out.")
+    named = {w for c in conditions for w in str(c.words).lower().split()}
+    unknown = tuple(w for w in reading.strangers if w not in named)
+    return replace(plan, joins=frame.made_joins(), label=label, label_of=label_of, notes=tuple(notes), unknown=unknown)
+
+
+def base_for(intent: Intent, reading: Reading, data: Data) -> Table:
+    """The table that has the target (the most complete one where several do) and reaches most of the rest."""
+    asked = [m for m in (intent.target, *intent.others) if m]
+    options = [c.table for c in intent.target.columns] if intent.target else []
+    if not options:
+        options = [m.table.name for m in reading.mentions if m.table] or [
+            c.table for m in asked for c in m.columns
+        ] or list(data.tables)
+        if intent.kind == "count" and not any(m.table for m in reading.mentions):
+            options += [li.many for li in data.links if li.one in options]
+
+    def worth(name: str) -> tuple[int, bool, int]:
+        frame = Frame(data.tables[name], data)
+        reached = sum(any(frame.reaches(c.table) for c in m.columns) or (m.table is not None and frame.reaches(m.table.name)) for m in asked)
+        return (reached, not data.tables[name].truncated, data.tables[name].rows)
+
+    return data.tables[max(options, key=worth)]
+
+
+def choice_notes(intent: Intent, base: Table, data: Data) -> Iterable[str]:
+    """Says which table was used where another one seems to hold the same thing."""
+    columns = intent.target.columns if intent.target else ()
+    others = sorted({c.table for c in columns if c.table != base.name})
+    if others:
+        rivals = ", ".join(f"{name} ({data.tables[name].rows:,} rows)" for name in others)
+        yield f"The numbers come from {base.name} ({base.rows:,} rows), which is the more complete one, not from {rivals}."
+    names = sorted({c.name for c in columns if c.table == base.name})
+    if len(names) > 1:
+        yield f"The question fits {' and '.join(names[:4])}; {columns_first(intent, base)} was taken."
+
+
+def columns_first(intent: Intent, base: Table) -> str:
+    return next(c.name for c in (intent.target.columns if intent.target else ()) if c.table == base.name)
+
+
+def conditions_for(reading: Reading, frame: Frame) -> tuple[Condition, ...]:
+    reachable = [frame.base.name, *(n for n in frame.data.tables if n != frame.base.name and frame.reaches(n))]
+    found = []
+    for condition in conditions_of(reading, frame.data, reachable):
+        place = frame.field(condition.column)
+        if place:
+            found.append(replace(condition, column=replace(condition.column, name=place.name)))
+    return tuple(found)
+
+
+def drivers_plan(plan: Plan, intent: Intent, frame: Frame, target: Field | None, notes: list[str]) -> Plan:
+    if target is None:
+        return replace(plan, kind="overview")
+    fields: list[Field] = []
+    blocks: dict[str, list[str]] = {}
+    for mention in intent.others:
+        columns = members(mention, frame) if mention.table else []
+        found = [one for one in ([frame.field(c) for c in columns] or [frame.of(mention)]) if one and one.name != target.name]
+        fields += [one for one in found if one not in fields]
+        if mention.table and len(found) > 1:
+            blocks[f"all of {mention.table.name}"] = [one.name for one in found]
+    if not fields:
+        others = [c for c in frame.base.columns if c.name != target.name and suits_as_driver(c, frame.base)]
+        fields = [Field(c.name, c) for c in others]
+        notes.append("The question names no drivers, so every usable column was tried.")
+    controls = [c for c in (frame.calendar("hour"), frame.calendar("month")) if c and c.name not in {f.name for f in fields}]
+    controls = [c for c in controls if c.column.distinct > 1 and not (c.part == "hour" and dates_only(c.column))]
+    return replace(plan, target=target, drivers=tuple(fields[:60]), controls=tuple(controls), blocks=blocks)
+
+
+def dates_only(column: Column) -> bool:
+    return str(column.low).endswith("00:00:00") and str(column.high).endswith("00:00:00")
+
+
+def members(mention: Mention, frame: Frame) -> list[Column]:
+    """What of a table (or topic) may drive something: its measures and small categories, not its keys."""
+    assert mention.table is not None
+    if mention.table.name == frame.base.name and not mention.columns:
+        return []
+    link = frame.link_to(mention.table.name)
+    keys = {b for _, b in link.on} if link else set()
+    columns = mention.columns or mention.table.columns
+    return [c for c in columns if c.name not in keys and suits_as_driver(c, mention.table) and c.kind != "calendar"]
+
+
+def suits_as_driver(column: Column, table: Table) -> bool:
+    if column.name == "source_file":
+        return False
+    if column.kind == "category":
+        return 2 <= column.distinct <= max(2, min(200, table.rows // 5))
+    return column.kind in ("number", "boolean", "calendar") and column.distinct > 1 and column.missing < 0.9 * table.rows
+
+
+def grouped_plan(
+    plan: Plan, intent: Intent, reading: Reading, frame: Frame, target: Field | None, notes: list[str]
+) -> Plan:
+    kind, statistic = intent.kind, intent.statistic
+    if kind == "overview":
+        return plan
+    if target and not target.column.is_measure and kind != "relation":
+        intent, target = replace(intent, target=None, others=(*intent.others, *filter(None, [intent.target]))), None
+    groups = [g for g in (frame.of(m) for m in intent.others if m.columns or m.calendar) if g and g != target]
+    if kind == "count" and target:
+        if any(c.column.name == target.name for c in plan.conditions) or intent.others and not numbers_of(reading):
+            target = None
+        elif target.column.kind == "number":
+            kind, statistic = "aggregate", "sum"
+    if kind == "relation":
+        return relation_plan(plan, target, groups, statistic)
+    if target is None and statistic in (None, "mean", "median", "sum", "min", "max") and kind != "count":
+        if reading.strangers and statistic:
+            return replace(plan, kind="overview")
+        statistic = "count"
+    if kind == "aggregate" and target and len(groups) == 1 and groups[0].column.kind == "number" and groups[0].column.distinct > 50:
+        return replace(plan, kind="relation", target=target, groups=tuple(groups))
+    if kind == "trend" and not (date := time_field(frame, groups)):
+        kind = "aggregate"
+    elif kind == "trend":
+        rest = tuple(g for g in groups if g.column.kind in ("category", "boolean"))[:1]
+        return replace(plan, kind=kind, target=target, groups=rest, date=date, statistic=statistic or default_statistic(target))
+    groups = [g for g in groups if g.column.kind in GROUPINGS or g.part or g.column.kind in ("number", "date")][:2]
+    return replace(plan, kind=kind, target=target, groups=tuple(groups), statistic=statistic or default_statistic(target, kind))
+
+
+def numbers_of(reading: Reading) -> bool:
+    """ "number of seats", "how many units": the words stand right before the column."""
+    return "number of" in reading.normalised or "how many" in reading.normalised
+
+
+def default_statistic(target: Field | None, kind: Kind = "trend") -> Statistic:
+    if target is None:
+        return "count"
+    return "sum" if is_additive(target.column) and target.column.kind == "number" else "mean"
+
+
+def relation_plan(plan: Plan, target: Field | None, groups: Sequence[Field], statistic: Statistic | None) -> Plan:
+    """Of two columns the one that can be measured is the target; two measures make a scatter."""
+    if target is None or not groups:
+        return replace(plan, kind="aggregate" if target else "overview", target=target, groups=tuple(groups), statistic="mean")
+    if not target.column.is_measure and groups[0].column.is_measure:
+        target, groups = groups[0], [target]
+    if target.column.kind == "number" and groups[0].column.kind == "number":
+        return replace(plan, target=target, groups=(groups[0],))
+    if target.column.is_measure:
+        return replace(plan, kind="aggregate", target=target, groups=tuple(groups[:2]), statistic=statistic or "mean")
+    return replace(plan, kind="count", groups=(target, groups[0]), statistic="count")
+
+
+def time_field(frame: Frame, groups: Sequence[Field]) -> Field | None:
+    named = next((g for g in groups if g.column.kind == "date" and not g.part), None)
+    dates = frame.base.of_kind("date")
+    return named or (Field(dates[0].name, dates[0]) if dates else None)
+
+
+def label_for(plan: Plan, frame: Frame) -> tuple[str | None, Field | None]:
+    """The first group or driver that is a code which another small table gives a name for."""
+    for one in (*plan.groups, *plan.drivers):
+        if one.column.kind not in ("category", "id") or one.column.table != frame.base.name:
+            continue
+        for link in sorted(frame.data.links, key=lambda li: frame.data.tables[li.one].rows):
+            if link.many == frame.base.name and len(link.on) == 1 and link.on[0][0] == one.name and link.repeated == 0:
+                table = frame.data.tables[link.one]
+                name = next((c for c in table.columns if c.kind in ("category", "text", "id") and is_label(c)), None)
+                found = frame.field(name) if name and table.rows <= 20_000 else None
+                if found and found.name not in {g.name for g in (*plan.groups, *plan.drivers)}:
+                    return one.name, found
+    return None, None
+
+
+def is_label(column: Column) -> bool:
+    return name_words(column.name)[-1:] in (("name",), ("title",), ("label",), ("description",))
+
+
+def unreachable(intent: Intent, frame: Frame) -> list[str]:
+    missing = []
+    for mention in intent.others:
+        tables = {c.table for c in mention.columns} | ({mention.table.name} if mention.table else set())
+        if tables and not any(frame.reaches(t) for t in tables):
+            missing.append(mention.columns[0].name if mention.columns else next(iter(tables)))
+    return missing

@@ -1,0 +1,69 @@
+"""What is known at one point of an analysis, worked out anew from the conversation in each round."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepanalyze.analysis.conversation import Conversation, DataFile
+from deepanalyze.analysis.profiler.facts import Data
+from deepanalyze.analysis.profiler.planning import Plan
+
+MARKER = "#result "
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`results` holds what each finished step printed, `failures` the last line of those that went wrong."""
+
+    question: str
+    files: Sequence[DataFile]
+    number: int  # of this analysis within the thread, from 1
+    results: Mapping[str, Any] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    data: Data = field(default_factory=Data)
+    plan: Plan | None = None
+
+    @property
+    def prefix(self) -> str:
+        return "" if self.number == 1 else f"{self.number}-"
+
+    @property
+    def report_name(self) -> str:
+        return "report.md" if self.number == 1 else f"report-{self.number}.md"
+
+
+def outputs_of(conversation: Conversation) -> list[str]:
+    """What the code blocks of the current analysis printed, in order."""
+    turns = list(conversation.turns)
+    last = max((i for i, t in enumerate(turns) if t.role == "user"), default=-1)
+    return [t.text for t in turns[last + 1 :] if t.role == "execute"]
+
+
+def analyses_before(conversation: Conversation) -> int:
+    """Earlier questions that were answered with code: their reports lie in the workspace already."""
+    count, ran = 0, False
+    for turn in conversation.turns:
+        if turn.role == "user":
+            count, ran = count + ran, False
+        ran = ran or turn.role == "execute" or (turn.role == "assistant" and "<Code>" in turn.text)
+    turns = conversation.turns
+    return count if not (turns and turns[-1].role == "user") else count
+
+
+def result_in(output: str, step: str) -> dict[str, Any] | None:
+    """The last marked line, if it is the step's own; data that looks like one comes earlier or not at all."""
+    lines = [line for line in output.splitlines() if line.startswith(MARKER)]
+    try:
+        value = json.loads(lines[-1].removeprefix(MARKER)) if lines else None
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) and value.get("step") == step else None
+
+
+def complaint_in(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if ": " in line and line.split(":")[0].endswith(("Error", "Exception", "Interrupt"))]
+    return (errors or lines or ["the code ended without a result"])[-1][:300]

@@ -1,0 +1,87 @@
+"""The round that writes the report: sentences from here, tables from the frames in the kernel."""
+
+from __future__ import annotations
+
+from deepanalyze.analysis.profiler.answering import NOT_A_MODEL, understanding_notes
+from deepanalyze.analysis.profiler.code import block, kit, literal, paragraphs
+from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.prose import listed, rows, safe, several, spoken
+from deepanalyze.analysis.profiler.quality import quality_notes, truncation_note, used_files
+from deepanalyze.analysis.profiler.state import State
+from deepanalyze.analysis.profiler.steps.studying import purpose
+from deepanalyze.analysis.profiler.telling import findings_of
+
+
+def report_text(state: State) -> str:
+    drawn = state.results.get("draw", {}).get("figures", [])
+    charts = f"{several(len(drawn), 'chart')} drawn. " if drawn else "No chart could be drawn. "
+    return f"{charts}I write the report `{state.report_name}`."
+
+
+def report_code(state: State) -> str:
+    return block(
+        kit("reporting"),
+        ["report = [", *paragraphs(opening(state)), *paragraphs(figures(state)), *paragraphs(details(state)), "]"],
+        appendix_code(state),
+        [
+            f'Path({literal(state.report_name)}).write_text("\\n\\n".join(report) + "\\n", encoding="utf-8")',
+            f'show("report", {{"file": {literal(state.report_name)}}})',
+        ],
+    )
+
+
+def opening(state: State) -> list[str]:
+    found = findings_of(state)
+    title = safe(state.question, 160) or "Data profile"
+    caution = truncation_note(state)
+    return [part for part in (f"# {title}", f"> {caution}" if caution else "", NOT_A_MODEL, "## Answer", *understanding_notes(state), found.headline, *(f"- {p}" for p in found.points)) if part]
+
+
+def figures(state: State) -> list[str]:
+    drawn = state.results.get("draw", {}).get("figures", [])
+    made = ["## Charts"] if drawn else []
+    for path, caption in drawn:
+        made += [f"![{safe(caption, 160)}]({path})", f"*{safe(caption, 200)}*"]
+    return made
+
+
+def details(state: State) -> list[str]:
+    found = findings_of(state)
+    parts = ["## Tables", *found.tables] if found.tables else []
+    parts += ["## Method", *method(state)]
+    notes = quality_notes(state)
+    parts += ["## Data quality", *(f"- {note}" for note in notes)] if notes else []
+    caveats = [*found.caveats, "Outliers were kept. Rows without a value in a column do not count in its figures."]
+    return [*parts, "## Caveats", *(f"- {caveat}" for caveat in caveats)]
+
+
+def method(state: State) -> list[str]:
+    plan = state.plan
+    if plan is None:
+        return []
+    files = used_files(state)
+    told = f"Computed over {rows(plan.base.rows)} of {spoken(plan.base.name)} from {listed([safe(f) for f in files], 6)}. {purpose(plan)}"
+    return [told, *model_words(plan)]
+
+
+def model_words(plan: Plan) -> list[str]:
+    if plan.kind != "drivers":
+        return []
+    controls = listed([spoken(c.name) for c in plan.controls])
+    return [
+        "Numbers are cut into about equally full bins (a value that a third of the rows share is a bin of its own), categories into their 40 commonest values. "
+        "“Explains alone” is the adjusted share of variance between the means of those levels (η²). One linear model, lightly regularised, holds all drivers"
+        + (f" and, as background, {controls}" if controls else "")
+        + "; “adds beyond the others” is what its adjusted R² loses without the driver. A missing value is a level of its own in the model. "
+        "“Others held equal” is the mean that the model gives a level when all else is at its average."
+    ]
+
+
+def appendix_code(state: State) -> list[str]:
+    """Every column of every table, from the description made earlier."""
+    return [
+        'report.append("## Appendix: the data")',
+        "for name, facts in described.items():",
+        '    report.append(f"### {cell(name)} ({len(tables[name]):,} rows)")',
+        '    report.append(markdown_table(facts.dropna(axis=1, how="all"), most=200))',
+    ]

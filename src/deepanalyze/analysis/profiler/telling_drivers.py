@@ -1,0 +1,170 @@
+"""The findings on what drives something, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deepanalyze.analysis.profiler.findings import Findings, condition_words, unit_of, with_unit
+from deepanalyze.analysis.profiler.planning import Field, Plan
+from deepanalyze.analysis.profiler.prose import fixed, listed, percent, safe, several, spoken, table
+
+SMALL = 0.001  # share of variance below which a driver is not worth a sentence
+Level = Sequence[Any]  # label, n, mean, ci95, adjusted
+
+
+def tell(plan: Plan, study: Mapping[str, Any]) -> Findings:
+    assert plan.target is not None
+    drivers: Mapping[str, Any] = study["drivers"]
+    if study["n"] < 5 or not drivers:
+        return Findings(f"There are only {several(study['n'], 'usable row')} with {spoken(plan.target.name)}, too few to say what drives it.")
+    used = [name for name in study["used"] if drivers[name]["alone"] >= SMALL and drivers[name]["p"] < 0.05]
+    points = [driver_point(name, drivers[name], plan, study) for name in used[:6]]
+    points += [*block_points(plan, study), *control_points(plan, study), *weak_points(study, used), *twin_points(study)]
+    tables = [summary_table(study), *level_tables(plan, study, used)]
+    return Findings(headline(plan, study, used), tuple(points), tuple(tables), caveats(plan, study))
+
+
+def headline(plan: Plan, study: Mapping[str, Any], used: Sequence[str]) -> str:
+    target, event = plan.target, study["event"]
+    assert target is not None
+    if event or target.column.kind == "boolean":
+        value = f"is “{safe(event)}”" if event else "is true"
+        typical = f"{spoken(target.name)} {value} in {percent(study['mean'])} of {study['n']:,} rows{condition_words(plan)}."
+    else:
+        typical = (
+            f"{spoken(target.name)} averages **{with_unit(fixed(study['mean']), target)}** over {study['n']:,} rows"
+            f"{condition_words(plan)} (median {fixed(study['median'])}, standard deviation {fixed(study['sd'])})."
+        )
+    if not used:
+        return f"{typical} None of the drivers that were tried explains a noticeable part of it."
+    ranks = [f"{spoken(name)} ({percent(study['drivers'][name]['alone'])})" for name in used[:5]]
+    return (
+        f"{typical} Taken one at a time, the strongest {'driver is' if len(ranks) == 1 else 'drivers are'} {listed(ranks)}; the percentage is the share of "
+        f"the variance between single rows that {'it' if len(ranks) == 1 else 'each'} explains. {together(plan, study)}"
+    )
+
+
+def together(plan: Plan, study: Mapping[str, Any]) -> str:
+    controls = [spoken(name) for name in study["controls"]]
+    also = f" with {listed(controls)} as background" if controls else ""
+    rest = "so most of what makes one row differ from the next is not in these columns" if study["r2"] < 0.5 else "so they account for most of it"
+    return f"All of them together{also} explain **{percent(study['r2'])}**, {rest}."
+
+
+def driver_point(name: str, driver: Mapping[str, Any], plan: Plan, study: Mapping[str, Any]) -> str:
+    enough = [level for level in driver["levels"] if level[1] >= max(5, min(30, study["n"] // 50)) and level[0] != "(other)"]
+    levels = enough or driver["levels"]
+    effect = f"explains {percent(driver['alone'])} alone and {percent(driver['adds'])} beyond all the others"
+    if not driver["numeric"]:
+        return f"**{spoken(name)}** {effect}. {extremes(levels, plan.target)} {adjusted_gap(levels, plan, study)}".rstrip()
+    high, low = max(levels, key=mean_of), min(levels, key=mean_of)
+    slope = f"; linear correlation r = {fixed(driver['r'])}" if driver["r"] is not None else ""
+    return (
+        f"**{spoken(name)}** {effect}{slope}. The mean is highest, {told(high, plan.target)}, at {safe(high[0])}, and lowest, "
+        f"{told(low, plan.target)}, at {safe(low[0])}."
+    )
+
+
+def mean_of(level: Level) -> float:
+    return float(level[2])
+
+
+def told(level: Level, target: Field | None) -> str:
+    spread = f" ± {fixed(level[3])}" if level[3] is not None else ""
+    return f"{with_unit(fixed(level[2]) + spread, target)} (n = {int(level[1]):,})"
+
+
+def extremes(levels: Sequence[Level], target: Field | None) -> str:
+    ranked = sorted(levels, key=mean_of, reverse=True)
+    if len(ranked) < 2:
+        return ""
+    some = min(3, len(ranked) // 2)
+    worst = listed([f"{safe(level[0])} {told(level, target)}" for level in ranked[:some]])
+    best = listed([f"{safe(level[0])} {told(level, target)}" for level in reversed(ranked[-some:])])
+    return f"Highest mean: {worst}. Lowest: {best}."
+
+
+def adjusted_gap(levels: Sequence[Level], plan: Plan, study: Mapping[str, Any]) -> str:
+    """What becomes of the distance between the extremes when everything else is held equal."""
+    means = [(mean_of(level), float(level[4])) for level in levels if level[4] is not None]
+    if len(means) < 2 or len(study["used"]) + len(study["controls"]) < 2:
+        return ""
+    raw = max(m for m, _ in means) - min(m for m, _ in means)
+    held = max(a for _, a in means) - min(a for _, a in means)
+    change = "shrinks" if held < 0.9 * raw else "grows" if held > 1.1 * raw else "hardly changes"
+    return f"With the other drivers held at their average, the gap between the extremes {change} (from {fixed(raw)} to {with_unit(fixed(held), plan.target)})."
+
+
+def block_points(plan: Plan, study: Mapping[str, Any]) -> list[str]:
+    told_blocks = []
+    singles = [name for name in study["used"] if not any(name in names for names in plan.blocks.values())]
+    for block, shares in study["blocks"].items():
+        versus = listed([f"{spoken(name)} {percent(study['drivers'][name]['adds'])}" for name in singles[:3]])
+        against = f" (for comparison: {versus})" if versus else ""
+        told_blocks.append(
+            f"**{safe(block).capitalize()}** together explains {percent(shares['alone'])} alone and adds {percent(shares['adds'])} beyond the rest{against}."
+        )
+    return told_blocks
+
+
+def control_points(plan: Plan, study: Mapping[str, Any]) -> list[str]:
+    points = []
+    for name, facts in study["controls"].items():
+        levels = [level for level in facts["levels"] if level[1] >= 30]
+        if len(levels) < 2 or facts["alone"] < SMALL:
+            continue
+        high, low = max(levels, key=mean_of), min(levels, key=mean_of)
+        points.append(
+            f"**Background: {spoken(name)}** explains {percent(facts['alone'])} alone: the mean runs from {told(low, plan.target)} at {safe(low[0])} to "
+            f"{told(high, plan.target)} at {safe(high[0])}. It is mixed up with the drivers above, so the model holds it constant."
+        )
+    return points
+
+
+def weak_points(study: Mapping[str, Any], used: Sequence[str]) -> list[str]:
+    weak = [f"{spoken(n)} ({percent(study['drivers'][n]['alone'], 2)})" for n in study["used"] if n not in used]
+    return [f"Hardly any effect: {listed(weak)}."] if weak else []
+
+
+def twin_points(study: Mapping[str, Any]) -> list[str]:
+    if not study["twins"]:
+        return []
+    names = listed([f"{spoken(n)} (r = {fixed(study['drivers'][n]['r'])})" for n in study["twins"]])
+    return [f"Left out of the model because it moves almost in step with the target, which makes it another measure of the same thing: {names}."]
+
+
+def summary_table(study: Mapping[str, Any]) -> str:
+    lines = []
+    for name, facts in [*study["drivers"].items(), *study["controls"].items()]:
+        levels = [mean_of(level) for level in facts["levels"] if level[1] >= 30] or [mean_of(level) for level in facts["levels"]]
+        role = " (background)" if name in study["controls"] else " (left out)" if name in study["twins"] else ""
+        beyond = "–" if name in study["twins"] else percent(facts["adds"], 2)
+        span = f"{fixed(min(levels))} to {fixed(max(levels))}" if levels else "–"
+        lines.append([f"{spoken(name)}{role}", percent(facts["alone"], 2), beyond, "–" if facts["r"] is None else fixed(facts["r"]), span])
+    head = ["driver", "explains alone", "adds beyond the others", "r", "means run from … to"]
+    return table(head, lines, right=range(1, 5))
+
+
+def level_tables(plan: Plan, study: Mapping[str, Any], used: Sequence[str]) -> list[str]:
+    """All levels of the categories, since they are what people look up."""
+    tables = []
+    for name in [n for n in study["used"] if not study["drivers"][n]["numeric"]][:2]:
+        unit = unit_of(plan.target.column) if plan.target else ""
+        mean = f"mean ({unit})" if unit else "mean"
+        lines = [
+            [safe(label), f"{int(n):,}", fixed(m), "–" if ci is None else f"± {fixed(ci)}", fixed(adjusted)]
+            for label, n, m, ci, adjusted in study["drivers"][name]["levels"]
+        ]
+        tables.append(table([spoken(name), "n", mean, "95 % interval", "mean, others held equal"], lines, right=range(1, 5)))
+    return tables
+
+
+def caveats(plan: Plan, study: Mapping[str, Any]) -> tuple[str, ...]:
+    found = ["These are associations in the data at hand. They do not prove that one thing causes the other."]
+    if study["r2"] < 0.5:
+        found.append("Averages differ between groups much more reliably than single rows can be predicted.")
+    return tuple(found)
+
+
+__all__ = ["tell"]
