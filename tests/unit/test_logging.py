@@ -11,24 +11,15 @@ from pydantic import SecretStr
 
 from deepanalyze.logging import bind_request, configure_logging
 from deepanalyze.logging.redaction import redact_text
+from tests.support.logs import restored_logging
 
 C = "canary7Xq"  # whatever else is logged, this never is
 
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    levels = {
-        name: logger.level for name, logger in root.manager.loggerDict.items() if hasattr(logger, "level")
-    }
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in root.manager.loggerDict:
-        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    with restored_logging():
+        yield
 
 
 @pytest.fixture
