@@ -47,12 +47,17 @@ class BlobAccount:
     sas: SecretStr | None = None
 
     @property
-    def host(self) -> str:
+    def address(self) -> str:
+        """Host and port."""
         return urlsplit(self.endpoint).netloc
 
     @property
+    def host(self) -> str:
+        return urlsplit(self.endpoint).hostname or ""
+
+    @property
     def label(self) -> str:
-        return self.name or self.host
+        return self.name or self.address
 
     @property
     def sas_facts(self) -> SasFacts | None:
@@ -199,17 +204,17 @@ def _split_url(url: str, what: str) -> SplitResult:
 
 
 def _has_account_in_path(host: str) -> bool:
-    return _is_address(host) or "." not in host or host.endswith(_LOCAL_SUFFIXES)
+    return is_address(host) or "." not in host or host.endswith(_LOCAL_SUFFIXES)
 
 
 def _is_local(host: str) -> bool:
-    if _is_address(host):
+    if is_address(host):
         address = ipaddress.ip_address(host)
         return address.is_private or address.is_loopback
     return "." not in host or host.endswith(_LOCAL_SUFFIXES)
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:

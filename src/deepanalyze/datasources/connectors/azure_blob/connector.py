@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
+import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from deepanalyze.datasources.base import (
     DataItem,
@@ -16,8 +17,10 @@ from deepanalyze.datasources.base import (
     Downloaded,
     OnProgress,
 )
+from deepanalyze.datasources.connectors.azure_blob import properties, search, transfer
 from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
 from deepanalyze.datasources.connectors.azure_blob.examples import EXAMPLES, PATH_PATTERNS
+from deepanalyze.datasources.connectors.azure_blob.names import check_name, printable
 from deepanalyze.datasources.files import safe_relative_name
 from deepanalyze.datasources.schema import validate_config
 from deepanalyze.errors import (
@@ -34,7 +37,6 @@ from deepanalyze.errors import (
 if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
 
-_MAX_NAME_LENGTH = 1024
 _READ_BYTES = 1024**2
 
 
@@ -51,10 +53,8 @@ class AzureBlobConnector(DataSourceConnector):
 
     def __init__(self, config: DataSourceConfig) -> None:
         super().__init__(config)
-        settings = validate_config(AzureBlobConfig, config.config)
-        assert isinstance(settings, AzureBlobConfig)
-        self._settings = settings
-        self._account = settings.account
+        self._settings = validate_config(AzureBlobConfig, config.config)
+        self._account = self._settings.account
         self._open: ContainerSession | None = None
         self._opening = asyncio.Lock()
 
@@ -162,17 +162,13 @@ class AzureBlobConnector(DataSourceConnector):
         """The blobs of a name, a glob or a prefix ending in `/`. A name with `*`, `?`, `[` or `{` in it is tried as
         such first. Raises BlobNotFound with the nearest names.
         """
-        from deepanalyze.datasources.connectors.azure_blob import search
-
-        _check_name(path, "path")
+        check_name(path)
         return await search.find(self._session, path, max_files=self.defaults.limits.max_files)
 
     async def download(
         self, path: str, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
     ) -> Downloaded:
-        from deepanalyze.datasources.connectors.azure_blob import transfer
-
-        _check_name(path, "path")
+        check_name(path)
         session = self._session
         return await session.run(
             transfer.download(session, path, destination, max_bytes=max_bytes, on_progress=on_progress)
@@ -183,11 +179,12 @@ class AzureBlobConnector(DataSourceConnector):
         found = await self.find(identifier)
         if len(found) > 1:
             raise InvalidRequest(
-                f"source '{self._label}': '{identifier}' stands for {len(found)} blobs; name one of them, or use find "
-                "and download",
+                f"source '{self._label}': '{printable(identifier)}' stands for {len(found)} blobs; "
+                "name one of them, or use find and download",
                 param="path",
             )
-        wanted = Path(workspace) / safe_relative_name(found[0].name).replace("/", "_")
+        await asyncio.to_thread(Path(workspace).mkdir, parents=True, exist_ok=True)
+        wanted = Path(workspace) / safe_relative_name(found[0].name.replace("/", "_"))
         number = 1
         while True:
             destination = wanted if number == 1 else wanted.with_stem(f"{wanted.stem}-{number}")
@@ -202,9 +199,7 @@ class AzureBlobConnector(DataSourceConnector):
                 continue
 
     async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        from deepanalyze.datasources.connectors.azure_blob import properties
-
-        _check_name(identifier, "path")
+        check_name(identifier)
         return properties.describe(await self._session.run(self._session.properties(identifier)))
 
     async def upload_file(
@@ -217,19 +212,20 @@ class AzureBlobConnector(DataSourceConnector):
         name = path.name if blob_name is None else blob_name
         if self._settings.read_only:
             raise ReadOnlyViolation(
-                f"source '{self._label}' is read-only, so '{name}' was not uploaded; set read_only to false to allow it"
+                f"source '{self._label}' is read-only, so '{printable(name)}' was not uploaded; "
+                "set read_only to false to allow it"
             )
-        _check_name(name, "blob_name")
+        check_name(name, "blob_name")
         if not path.is_file():
             raise NotFound(f"there is no local file '{path.name}' to upload", param="local_path")
-        content_type = mimetypes.guess_type(name)[0]
-        session = self._session
-        await session.run(
-            session.write(
-                name, _chunks(path), path.stat().st_size, overwrite=overwrite, content_type=content_type
-            )
-        )
+        await self._session.run(self._upload(self._session, path, name, overwrite))
         return name
+
+    async def _upload(self, session: ContainerSession, path: Path, name: str, overwrite: bool) -> None:
+        content_type = mimetypes.guess_type(name)[0]
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            await session.write(name, _chunks(file), size, overwrite=overwrite, content_type=content_type)
 
 
 def _session_class() -> type[ContainerSession]:
@@ -238,22 +234,6 @@ def _session_class() -> type[ContainerSession]:
     return ContainerSession
 
 
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
-            yield chunk
-
-
-def _check_name(name: str, param: str) -> None:
-    if not name:
-        raise InvalidRequest(
-            f"{param} is empty; give a blob's name, a glob or a prefix ending in '/'", param=param
-        )
-    if len(name) > _MAX_NAME_LENGTH:
-        raise InvalidRequest(
-            f"{param} is longer than the {_MAX_NAME_LENGTH} characters of a blob's name", param=param
-        )
-    if any(part in (".", "..") for part in name.split("/")):
-        raise InvalidRequest(
-            f"{param} has a part '.' or '..', which the way to Azure would fold away", param=param
-        )
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
+        yield chunk

@@ -19,6 +19,7 @@ from azure.core.exceptions import (
 )
 
 from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
+from deepanalyze.datasources.connectors.azure_blob.names import printable
 from deepanalyze.errors import (
     AlreadyExists,
     BlobNotFound,
@@ -35,8 +36,6 @@ Action = Literal["list", "read", "write"]
 _NEEDED = {"list": ("list", "l"), "read": ("read", "r"), "write": ("create and write", "w")}
 _REFUSED = {
     "AccountIsDisabled": "the account is disabled",
-    "AuthorizationFailure": "the account's network rules, or the credentials' rights, do not allow it; let this "
-    "server's address in under the account's Networking, or use other credentials",
     "AuthorizationProtocolMismatch": "the SAS token allows https only; use an https:// address",
     "AuthorizationSourceIPMismatch": "the SAS token is limited to other IP addresses; ask for one that includes this "
     "server's",
@@ -125,9 +124,9 @@ class BlobErrors:
         wait_s = retry_after_s(error.response)
         if status in (429, 503):
             when = f"in {wait_s:.0f} s" if wait_s else "later"
-            reason = f"{self.account.host} is busy and throttles requests; try again {when}"
+            reason = f"{self.account.address} is busy and throttles requests; try again {when}"
         else:
-            reason = f"{self.account.host} answered {status} {code}".rstrip()
+            reason = f"{self.account.address} answered {status} {code}".rstrip()
         details = [_details(error, status, code)]
         return SourceUnavailable(self._text(blob, reason, action), details=details, retry_after_s=wait_s)
 
@@ -144,15 +143,22 @@ class BlobErrors:
             return f"{held} lacks the permission to {name}{has}"
         if code in _REFUSED:
             return _REFUSED[code]
-        if sas:
-            return "the SAS token is not valid for this account and container: its signature does not fit"
-        return f"the account key is wrong for account '{self.account.label}'; copy it anew (it may have been rotated)"
+        held = (
+            "the SAS token does not fit this account and container (its signature is wrong)"
+            if sas
+            else f"the account key is wrong for account '{self.account.label}' (it may have been rotated)"
+        )
+        if code == "AuthorizationFailure":  # also what a network rule answers
+            return f"{held}, or the account's network rules keep this server's address out"
+        return f"{held}; copy it anew from the portal"
 
     def _unreachable(self, error: AzureError, action: Action, blob: str | None) -> DeepAnalyzeError:
-        host = self.account.host
+        host = self.account.address
         kind = type(error.inner_exception).__name__
         if "DNS" in kind:
             reason = f"no such host {host}; check the account's name and this machine's DNS"
+        elif "InvalidUrl" in kind or "InvalidURL" in kind:
+            reason = f"'{host}' is not an address; check it"
         elif "Certificate" in kind or "SSL" in kind:
             reason = f"the TLS connection to {host} failed; check the address and the certificates this machine trusts"
         elif isinstance(error, ServiceResponseTimeoutError) or "Timeout" in kind:
@@ -171,12 +177,6 @@ class BlobErrors:
     def _place(self, blob: str | None) -> str:
         container = f"container '{self.container}'"
         return container if blob is None else f"blob '{printable(blob)}' in {container}"
-
-
-def printable(name: str, length: int = 300) -> str:
-    """A blob's name as it may stand in a message: no control characters, not endless."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    return text if len(text) <= length else text[:length] + "…"
 
 
 def retry_after_s(response: Any) -> float | None:

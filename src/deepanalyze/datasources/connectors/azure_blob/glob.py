@@ -12,7 +12,6 @@ from deepanalyze.errors import InvalidRequest
 _SPECIAL = re.compile(r"[*?\[{]")
 _WILDCARD = re.compile(r"[*?\[]")
 _MAX_ALTERNATIVES = 256
-_MAX_LENGTH = 2048
 
 _Part = re.Pattern[str] | None  # None stands for `**`
 
@@ -25,8 +24,6 @@ class Glob:
     """One pattern. Matching takes time proportional to name and pattern, whatever they are (no backtracking)."""
 
     def __init__(self, pattern: str) -> None:
-        if len(pattern) > _MAX_LENGTH:
-            raise InvalidRequest(f"the pattern is longer than {_MAX_LENGTH} characters", param="path")
         self.pattern = pattern
         self._plain = list(dict.fromkeys(_expand(pattern)))
 
@@ -75,7 +72,7 @@ def _match(pattern: list[_Part], parts: list[str]) -> bool:
             at, place = resume[0] + 1, resume[1]
         else:
             return False
-    return all(part is None for part in pattern[at:])
+    return at == len(pattern)
 
 
 def _fits(part: _Part, text: str) -> bool:

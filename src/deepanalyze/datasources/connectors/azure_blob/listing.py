@@ -12,6 +12,7 @@ from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import quote, unquote, urlencode
 
 from deepanalyze.datasources.base import DataItem
+from deepanalyze.datasources.connectors.azure_blob.names import base_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,6 @@ def _name(element: ET.Element | None) -> str:
     text = "" if element is None else element.text or ""
     encoded = element is not None and element.get("Encoded") == "true"  # characters that XML cannot hold
     return unquote(text) if encoded else text
-
-
-def base_name(path: str) -> str:
-    """The last part of a blob's or folder's path; `/` where that part is empty."""
-    return path.removesuffix("/").rpartition("/")[2] or "/"
 
 
 def _quoted(etag: str | None) -> str | None:

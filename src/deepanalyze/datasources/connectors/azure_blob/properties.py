@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime
-from typing import Any
-
-from azure.storage.blob import BlobProperties
+from typing import TYPE_CHECKING, Any
 
 from deepanalyze.datasources.base import DataItem
-from deepanalyze.datasources.connectors.azure_blob.listing import base_name
+from deepanalyze.datasources.connectors.azure_blob.names import base_name
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobProperties
 
 
 def item_of(blob: BlobProperties) -> DataItem:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from deepanalyze.datasources.base import DataItem
-from deepanalyze.datasources.connectors.azure_blob.errors import printable
 from deepanalyze.datasources.connectors.azure_blob.glob import Glob, is_glob
+from deepanalyze.datasources.connectors.azure_blob.names import printable
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
-from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
 from deepanalyze.errors import BlobNotFound, InvalidRequest, NotFound, SourceError
+
+if TYPE_CHECKING:
+    from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
 
 _NAMES_TO_COMPARE = 1000
 _COMPARED_LENGTH = 200

@@ -31,6 +31,7 @@ from azure.storage.blob.aio import ContainerClient
 from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
 from deepanalyze.datasources.connectors.azure_blob.errors import BlobErrors
 from deepanalyze.datasources.connectors.azure_blob.listing import Page, listing_query, parse_page
+from deepanalyze.datasources.connectors.azure_blob.network import CheckedResolver, check_address
 from deepanalyze.datasources.connectors.azure_blob.retries import BoundedRetry
 from deepanalyze.datasources.connectors.azure_blob.store import RangeReader
 from deepanalyze.datasources.limits import RetryPolicy
@@ -39,7 +40,8 @@ from deepanalyze.errors import SourceUnavailable
 T = TypeVar("T")
 
 _STALL_S = 20.0  # without a single byte
-_BLOCK_BYTES = 4 * 1024**2
+_BLOCK_BYTES = 1024**2  # of uploads; aiohttp holds the event loop for too long with larger ones
+_BLOCKS_AT_ONCE = 4
 _USER_AGENT = "deepanalyze"
 
 
@@ -67,13 +69,14 @@ class ContainerSession:
         self.server: str | None = None
 
     async def open(self) -> None:
+        await check_address(self._account.host)
         self._slots = asyncio.Semaphore(self._max_connections)
         self._threads = ThreadPoolExecutor(self._max_connections, thread_name_prefix="azure-blob")
         self._reader = RangeReader(
             self._account, self._container, connect_s=self._connect_s, stall_s=_STALL_S
         )
         http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections),
+            connector=aiohttp.TCPConnector(limit=self._max_connections, resolver=CheckedResolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=True,
             auto_decompress=False,
@@ -150,7 +153,7 @@ class ContainerSession:
             return await self.in_thread(parse_page, response.content)
         except ValueError:
             raise SourceUnavailable(
-                f"source '{self.errors.source}': {self._account.host} does not answer like a blob service; "
+                f"source '{self.errors.source}': {self._account.address} does not answer like a blob service; "
                 "check the account's address"
             ) from None
 
@@ -196,7 +199,11 @@ class ContainerSession:
         with self.errors.mapped("write", blob=name):
             async with self._slots:
                 await self._client.get_blob_client(name).upload_blob(
-                    content, length=size, overwrite=overwrite, content_settings=settings
+                    content,
+                    length=size,
+                    overwrite=overwrite,
+                    content_settings=settings,
+                    max_concurrency=_BLOCKS_AT_ONCE,
                 )
 
     def _listing_sas(self) -> str:

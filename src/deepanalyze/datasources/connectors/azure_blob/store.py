@@ -16,6 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore
 
 from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
+from deepanalyze.datasources.connectors.azure_blob.network import needs_no_resolver
 
 if TYPE_CHECKING:
     from obstore.store import AzureConfig
@@ -26,7 +27,8 @@ _NOT_TAKEN = re.compile(r"(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f-\x9f\\]")
 
 class RangeReader:
     def __init__(self, account: BlobAccount, container: str, *, connect_s: float, stall_s: float) -> None:
-        self._store = _store(account, container, connect_s, stall_s) if account.name else None
+        usable = account.name is not None and needs_no_resolver(account.host)
+        self._store = _store(account, container, connect_s, stall_s) if usable else None
 
     def takes(self, name: str) -> bool:
         return self._store is not None and _NOT_TAKEN.search(name) is None

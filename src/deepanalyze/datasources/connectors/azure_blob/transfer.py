@@ -7,16 +7,18 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from azure.storage.blob import BlobProperties
+from typing import TYPE_CHECKING, Any
 
 from deepanalyze.datasources.base import Downloaded, OnProgress, Progress
-from deepanalyze.datasources.connectors.azure_blob.errors import printable
-from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
+from deepanalyze.datasources.connectors.azure_blob.names import printable
 from deepanalyze.datasources.files import atomic_file
 from deepanalyze.datasources.progress import ProgressThrottle
 from deepanalyze.errors import AlreadyExists, FileTooLarge, SourceUnavailable
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobProperties
+
+    from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
 
 _RANGE_BYTES = 4 * 1024**2
 _RANGES_AT_ONCE = 4

@@ -1,0 +1,35 @@
+"""Names of blobs: what they may be, and how they are shown."""
+
+from __future__ import annotations
+
+from deepanalyze.errors import InvalidRequest
+
+_MAX_LENGTH = 1024
+_SHOWN_LENGTH = 300
+
+
+def base_name(path: str) -> str:
+    """The last part of a blob's or folder's path; `/` where that part is empty."""
+    return path.removesuffix("/").rpartition("/")[2] or "/"
+
+
+def printable(name: str, length: int = _SHOWN_LENGTH) -> str:
+    """A name as it may stand in a message: no control characters, not endless."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return text if len(text) <= length else text[:length] + "…"
+
+
+def check_name(name: str, param: str = "path") -> None:
+    """Of a blob, or of several as a glob or prefix. Raises InvalidRequest."""
+    if not name:
+        raise InvalidRequest(
+            f"{param} is empty; give a blob's name, a glob or a prefix ending in '/'", param=param
+        )
+    if len(name) > _MAX_LENGTH:
+        raise InvalidRequest(
+            f"{param} is longer than the {_MAX_LENGTH} characters of a blob's name", param=param
+        )
+    if any(part in (".", "..") for part in name.split("/")):
+        raise InvalidRequest(
+            f"{param} has a part '.' or '..', which the way to Azure would fold away", param=param
+        )

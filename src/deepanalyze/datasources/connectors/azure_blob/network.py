@@ -1,0 +1,50 @@
+"""Where connections may go, checked at the moment of connecting."""
+
+from __future__ import annotations
+
+import socket
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from deepanalyze.datasources.connectors.azure_blob.account import is_address
+from deepanalyze.datasources.policy import allowed_addresses
+
+_AZURE_DOMAINS = (
+    ".core.windows.net",
+    ".storage.azure.net",
+    ".core.chinacloudapi.cn",
+    ".core.usgovcloudapi.net",
+)
+
+
+class CheckedResolver(AbstractResolver):
+    """The system's resolver, without the addresses that no source may reach. Raises HostNotAllowed."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in await allowed_addresses(host, port)
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def check_address(host: str) -> None:
+    """For hosts given as an address, which no resolver sees. Raises HostNotAllowed."""
+    if is_address(host):
+        await allowed_addresses(host, 0)
+
+
+def needs_no_resolver(host: str) -> bool:
+    """obstore resolves names by itself, unchecked: it is used only where the name is beyond doubt."""
+    return is_address(host) or host == "localhost" or host.endswith(_AZURE_DOMAINS)
