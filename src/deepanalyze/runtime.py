@@ -1,0 +1,212 @@
+"""The composition root: builds every service, wires them together and closes them in reverse order.
+
+The only place that makes services; everything else receives what it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from deepanalyze.access import SourceAccess
+from deepanalyze.accounts import Accounts
+from deepanalyze.analysis.files import Files
+from deepanalyze.analysis.jobs import Analyses
+from deepanalyze.analysis.limits import LoopLimits
+from deepanalyze.analysis.loop import Analyst
+from deepanalyze.analysis.models.base import ModelCatalog
+from deepanalyze.analysis.models.catalog import Catalog
+from deepanalyze.analysis.profiler import Profiler
+from deepanalyze.analysis.threads import Threads
+from deepanalyze.datadir import DataDir, open_data_dir
+from deepanalyze.datasources import CredentialManager, DataSourceRegistry
+from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
+from deepanalyze.datasources.repository import ConfigRepository
+from deepanalyze.errors import ConfigurationError
+from deepanalyze.health import Health
+from deepanalyze.sandbox import KernelLimits, KernelPool, Sandbox, open_sandbox
+from deepanalyze.settings import Settings
+from deepanalyze.store import Store, open_store
+from deepanalyze.urls import UrlSigner
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Every service of a running server; satisfies `deepanalyze.api.services.Services`."""
+
+    settings: Settings
+    base_url: str
+    accounts: Accounts
+    sources: SourceAccess
+    files: Files
+    threads: Threads
+    analyses: Analyses
+    models: ModelCatalog
+    urls: UrlSigner
+    health: Health
+    sandbox: Sandbox
+    registry: DataSourceRegistry
+    new_admin_key: str | None  # set when the first start made one; shown once, stored nowhere
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, *, base_url: str | None = None) -> AsyncIterator[Runtime]:
+    """Opens everything. Raises StartupError (ConfigurationError for settings) when a part cannot be had.
+
+    Args:
+        base_url: how clients reach the server, where the port is only known after it was bound.
+    """
+    url = base_url or settings.url()
+    async with AsyncExitStack() as stack:
+        data_dir = stack.enter_context(open_data_dir(settings.data_dir))
+        store = await stack.enter_async_context(open_store(data_dir.store))
+        credentials = await _credentials(settings, data_dir, store.sources)
+        registry = await stack.enter_async_context(
+            DataSourceRegistry(credentials, store.sources, defaults=source_defaults(settings))
+        )
+        await registry.load()
+        accounts = Accounts(store.accounts)
+        new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
+
+        sandbox = await open_sandbox(
+            settings.sandbox,
+            limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
+            python=settings.kernel_python,
+        )
+        kernels = await stack.enter_async_context(
+            KernelPool(
+                sandbox,
+                max_kernels=settings.max_kernels,
+                idle_s=settings.kernel_idle_s,
+                queue_s=settings.kernel_queue_s,
+            )
+        )
+        threads = Threads(store.threads, data_dir.threads, ttl_hours=settings.thread_ttl_hours)
+        threads.on_delete.append(kernels.close_thread)
+        files = Files(store.files, data_dir.files, max_bytes=settings.max_file_bytes)
+        await files.clean_orphans()
+        await threads.clean_orphans()
+
+        sources = SourceAccess(registry, analysts_may_create=settings.analysts_may_create)
+        models = await stack.enter_async_context(Catalog(settings.configured_models, Profiler()))
+        analyst = Analyst(models, sources, files, kernels, loop_limits(settings))
+        analyses = await stack.enter_async_context(Analyses(analyst, threads, store.threads))
+        stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, settings)))
+        yield Runtime(
+            settings=settings,
+            base_url=url,
+            accounts=accounts,
+            sources=sources,
+            files=files,
+            threads=threads,
+            analyses=analyses,
+            models=models,
+            urls=UrlSigner(_signing_key(credentials), url, settings.url_ttl_s),
+            health=Health(_checks(store, sandbox, models)),
+            sandbox=sandbox,
+            registry=registry,
+            new_admin_key=new_admin_key,
+        )
+
+
+def source_defaults(settings: Settings) -> SourceDefaults:
+    return SourceDefaults(
+        limits=Limits(
+            max_file_bytes=settings.max_file_bytes,
+            max_result_rows=settings.max_result_rows,
+            max_result_rows_ceiling=settings.max_result_rows_ceiling,
+            max_result_bytes=settings.max_result_bytes,
+        ),
+        timeouts=Timeouts(
+            connect_s=settings.connect_timeout_s,
+            query_s=settings.query_timeout_s,
+            query_ceiling_s=settings.query_timeout_ceiling_s,
+        ),
+        retries=RetryPolicy(
+            max_attempts=settings.retry_max_attempts,
+            base_delay_s=settings.retry_base_delay_s,
+            max_delay_s=settings.retry_max_delay_s,
+        ),
+        pool=PoolLimits(
+            min_size=settings.pool_min_size,
+            max_size=settings.pool_max_size,
+            idle_timeout_s=settings.pool_idle_timeout_s,
+            max_lifetime_s=settings.pool_max_lifetime_s,
+        ),
+    )
+
+
+def loop_limits(settings: Settings) -> LoopLimits:
+    return LoopLimits(
+        max_rounds=settings.max_rounds,
+        max_analysis_s=settings.max_analysis_s,
+        code_timeout_s=settings.code_timeout_s,
+    )
+
+
+async def _credentials(
+    settings: Settings, data_dir: DataDir, sources: ConfigRepository
+) -> CredentialManager:
+    """A key is only made where nothing is encrypted yet: a lost key is told, never replaced by a fresh one."""
+    if settings.encryption_key is not None:
+        return CredentialManager(settings.encryption_key.get_secret_value())
+    if not data_dir.key_file.exists() and any(source.secrets for source in await sources.list()):
+        raise ConfigurationError(
+            f"the key file {data_dir.key_file} is missing, and the store holds credentials that were encrypted with "
+            "it: put the file back, or set DEEPANALYZE_ENCRYPTION_KEY to the key"
+        )
+    return CredentialManager.from_key_file(data_dir.key_file)
+
+
+def _revealed(secret: Any) -> str | None:
+    return None if secret is None else str(secret.get_secret_value())
+
+
+def _signing_key(credentials: CredentialManager) -> bytes:
+    return hmac.digest(credentials.signing_secret, b"deepanalyze signed file urls", hashlib.sha256)
+
+
+def _checks(store: Store, sandbox: Sandbox, models: ModelCatalog) -> Mapping[str, Any]:
+    async def check_store() -> Mapping[str, Any]:
+        await store.ping()
+        return {}
+
+    async def check_sandbox() -> Mapping[str, Any]:
+        isolation = sandbox.isolation
+        return {
+            "status": "degraded" if isolation.weaker or isolation.name == "none" else "ok",
+            "isolation": isolation.name,
+            "weaker": list(isolation.weaker),
+            "remedy": isolation.remedy,
+        }
+
+    async def check_models() -> Mapping[str, Any]:
+        return {"models": [model.id for model in await models.list()]}
+
+    return {"store": check_store, "sandbox": check_sandbox, "models": check_models}
+
+
+async def _expire_regularly(threads: Threads, settings: Settings) -> None:
+    while True:
+        try:
+            if expired := await threads.expire():
+                log.info("threads expired", threads=len(expired))
+        except Exception:
+            log.exception("expired threads could not be removed; trying again later")
+        await asyncio.sleep(settings.cleanup_interval_minutes * 60)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
