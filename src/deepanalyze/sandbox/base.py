@@ -16,6 +16,8 @@ class KernelLimits:
     processes: int = 128
     file_bytes: int = 1024**3
     output_bytes: int = 256 * 1024
+    tmp_bytes: int = 512 * 1024**2
+    cpu_s: int = 4 * 3600
     start_timeout_s: float = 60
 
 

@@ -1,0 +1,104 @@
+"""The sandbox on this machine: starts kernels behind whichever confinement works here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import tempfile
+from pathlib import Path
+
+from deepanalyze.errors import SandboxUnavailable
+from deepanalyze.sandbox.base import Isolation, KernelLimits
+from deepanalyze.sandbox.environment import PythonEnvironment
+from deepanalyze.sandbox.kernel import JupyterKernel
+from deepanalyze.sandbox.messages import Wire
+from deepanalyze.sandbox.plan import Confinement, Places
+from deepanalyze.sandbox.process import SandboxedProcess
+from deepanalyze.sandbox.runtime_dir import make_runtime_dir, remove_runtime_dir
+from deepanalyze.workspace import Workspace, sandbox_uid
+
+_READY = b"ready\n"
+_PROBE = ["-I", "-S", "-c", "print('ready')"]
+_PROBE_TIMEOUT_S = 20.0
+_LAST_WORDS_S = 5.0
+
+
+class LocalSandbox:
+    """Implements `Sandbox`."""
+
+    def __init__(self, confinement: Confinement, python: PythonEnvironment, limits: KernelLimits) -> None:
+        self._confinement = confinement
+        self._python = python
+        self._limits = limits
+
+    @property
+    def isolation(self) -> Isolation:
+        return self._confinement.isolation
+
+    async def probe(self) -> None:
+        """Runs a trivial program in it. Raises SandboxUnavailable when that fails."""
+        directory = await asyncio.to_thread(tempfile.mkdtemp, prefix="da-probe-")
+        workspace = Workspace(
+            Path(directory, "work"), Path(directory, "staging"), owner_uid=sandbox_uid("probe")
+        )
+        runtime = make_runtime_dir({}, workspace.owner_uid)
+        try:
+            workspace.create()
+            Path(directory).chmod(0o711)
+            process = await self._started(
+                [self._python.executable, *_PROBE], workspace, runtime, _PROBE_TIMEOUT_S
+            )
+            await process.close()
+        finally:
+            remove_runtime_dir(runtime)
+            workspace.delete()
+            Path(directory).rmdir()
+
+    async def start_kernel(self, workspace: Workspace) -> JupyterKernel:
+        """Raises SandboxUnavailable when code cannot be isolated or the interpreter cannot start."""
+        key = secrets.token_hex(32)
+        runtime = await asyncio.to_thread(make_runtime_dir, {"key": key}, workspace.owner_uid)
+        try:
+            program = self._program(self._confinement.places(workspace, runtime))
+            process = await self._started(program, workspace, runtime, self._limits.start_timeout_s)
+        except BaseException:
+            remove_runtime_dir(runtime)
+            raise
+        return JupyterKernel(process, runtime, Wire(key), self._limits, lambda: remove_runtime_dir(runtime))
+
+    async def _started(
+        self, program: list[str], workspace: Workspace, runtime: Path, timeout_s: float
+    ) -> SandboxedProcess:
+        command = self._confinement.command(program, workspace, runtime)
+        try:
+            process = SandboxedProcess.start(command, supervised=self._confinement.supervised)
+        except OSError as error:
+            raise SandboxUnavailable(f"the sandbox could not be started: {error.strerror}") from None
+        try:
+            async with asyncio.timeout(timeout_s):
+                line = await process.first_line()
+            if line != _READY:
+                raise SandboxUnavailable(f"the sandbox ended while it started: {await _last_words(process)}")
+        except TimeoutError:
+            await process.close()
+            raise SandboxUnavailable(f"the sandbox was not ready after {timeout_s:g} s") from None
+        except BaseException:
+            await process.close()
+            raise
+        process.stop_listening()
+        return process
+
+    def _program(self, places: Places) -> list[str]:
+        module = ["-P", "-m", "deepanalyze_kernel.kernel"]
+        bound = str(2 * self._limits.output_bytes)  # the kernel's honesty must not hide that the server cuts
+        return [self._python.executable, *module, places.runtime, places.workspace, bound]
+
+
+async def _last_words(process: SandboxedProcess) -> str:
+    status: int | None = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS_S):
+            status = await process.wait()
+    complaint = await process.complaint()
+    return complaint.splitlines()[-1] if complaint else f"exit status {status}"

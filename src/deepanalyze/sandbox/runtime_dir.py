@@ -1,0 +1,63 @@
+"""Private directories for kernels' sockets: short, because a socket's path has at most 107 bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import tempfile
+from pathlib import Path
+
+from deepanalyze.workspace.removal import remove_tree
+
+_LONGEST_BASE = 60
+_NAME = re.compile(r"da-(\d+)-[0-9a-f]{8}")
+
+
+def make_runtime_dir(settings: object, owner_uid: int | None) -> Path:
+    """A directory for one kernel with its settings file in it and `tmp` for temporary files, owned by its user."""
+    outer = _base() / f"da-{os.getpid()}-{secrets.token_hex(4)}"
+    outer.mkdir(mode=0o711)
+    runtime = outer / "k"
+    files = (runtime, runtime / "tmp", runtime / "kernel.json")
+    for directory in files[:2]:
+        directory.mkdir(mode=0o700)
+    descriptor = os.open(files[2], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as file:
+        json.dump(settings, file)
+    if owner_uid is not None:
+        outer.chmod(0o711)  # whatever the umask says, its user has to pass
+        for path in files:
+            os.chown(path, owner_uid, owner_uid)
+    return runtime
+
+
+def remove_runtime_dir(runtime: Path) -> None:
+    """Never fails."""
+    with contextlib.suppress(OSError):
+        remove_tree(runtime.parent)
+
+
+def clean_left_over() -> None:
+    """Removes what servers left that were killed."""
+    with contextlib.suppress(OSError), os.scandir(_base()) as entries:
+        for entry in entries:
+            match = _NAME.fullmatch(entry.name)
+            if match and not os.path.exists(f"/proc/{match[1]}") and _is_ours(entry):
+                remove_runtime_dir(Path(entry.path, "k"))
+
+
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.stat(follow_symlinks=False).st_uid == os.geteuid() and entry.is_dir(
+            follow_symlinks=False
+        )
+    except OSError:
+        return False
+
+
+def _base() -> Path:
+    wanted = tempfile.gettempdir()
+    return Path(wanted if len(wanted) <= _LONGEST_BASE else "/tmp")  # noqa: S108
