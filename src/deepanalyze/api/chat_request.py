@@ -153,8 +153,8 @@ class ChatBody(BaseModel):
         return bool(self.stream_options and self.stream_options.include_usage)
 
     def analysis(self, principal: Principal, request_id: str) -> AnalysisRequest:
-        if self.messages[-1].role == "assistant":
-            raise InvalidRequest("the last message must not be the assistant's", param=self._last("role"))
+        if self.messages[-1].role != "user":
+            raise InvalidRequest("the last message must be a user's", param=self._last("role"))
         return AnalysisRequest(
             principal=principal,
             model=self.model,

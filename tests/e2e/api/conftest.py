@@ -1,0 +1,72 @@
+"""One served runtime for all API tests of a worker. Tests keep apart by users and names of their own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import httpx
+import openai
+import pytest
+
+from deepanalyze.accounts import Grant
+from tests.support.server import ThreadedServer, serving
+from tests.support.toysource import ToyConnector
+
+MAX_FILE_BYTES = 3 * 1024**2
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ThreadedServer]:
+    with serving(max_file_bytes=MAX_FILE_BYTES) as server:
+        server.runtime.registry.register_connector_class("toy", ToyConnector)
+        yield server
+
+
+@pytest.fixture
+def admin(server: ThreadedServer) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def anonymous(server: ThreadedServer) -> Iterator[httpx.Client]:
+    with server.anonymous() as client:
+        yield client
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Names that no other test has."""
+    count = itertools.count()
+    stem = f"{abs(hash(request.node.nodeid)) % 10**8}"
+    return lambda prefix: f"{prefix}-{stem}-{next(count)}"
+
+
+@pytest.fixture
+def user(server: ThreadedServer, unique: Callable[[str], str]) -> Callable[..., str]:
+    """Makes an analyst and returns a key for it."""
+
+    def make(grants: Sequence[Grant] = ()) -> str:
+        return server.user(unique("user"), "analyst", grants)
+
+    return make
+
+
+@pytest.fixture
+def ada(server: ThreadedServer, user: Callable[..., str]) -> Iterator[httpx.Client]:
+    with server.client(user()) as client:
+        yield client
+
+
+@pytest.fixture
+def bob(server: ThreadedServer, user: Callable[..., str]) -> Iterator[httpx.Client]:
+    with server.client(user()) as client:
+        yield client
+
+
+@pytest.fixture
+def client(server: ThreadedServer, user: Callable[..., str]) -> Iterator[openai.OpenAI]:
+    """OpenAI's own client, as a fresh analyst."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=user(), max_retries=0) as client:
+        yield client
