@@ -74,11 +74,12 @@ def test_the_same_process_cannot_hold_it_twice(tmp_path: Path) -> None:
 
 
 def test_missing_parents_are_made_below_home_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
     with pytest.raises(StartupError, match="does not exist"), open_data_dir(tmp_path / "typo" / "data"):
         pass
     assert not (tmp_path / "typo").exists()
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with open_data_dir(tmp_path / ".local" / "share" / "deepanalyze"):
+    with open_data_dir(home / ".local" / "share" / "deepanalyze"):
         pass
 
 

@@ -226,7 +226,7 @@ def test_a_missing_file_that_was_named_is_an_error(tmp_path: Path) -> None:
 
 
 def test_what_is_shown_masks_secrets() -> None:
-    models = '[{"base_url": "http://m", "api_key": "canary-0"}]'
+    models = '[{"base_url": "http://m", "api_key": "canary-0", "extra_body": {"token": "canary"}}]'
     settings = load(ADMIN_API_KEY="canary-" + KEY, MODELS=models)
     shown = {e.name: e.value for e in effective_settings(settings)}
     assert shown["admin_api_key"] == "********"

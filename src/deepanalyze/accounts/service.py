@@ -28,7 +28,7 @@ class _ConfiguredKey:
     """The admin key from the settings. It is never stored, so changing or removing the setting voids it."""
 
     digest: str
-    admin_id: str
+    admin: User
 
 
 class Accounts:
@@ -44,12 +44,12 @@ class Accounts:
             raise InvalidApiKey("an API key is needed: send the header Authorization: Bearer <key>")
         digest = _digest(key)
         if self._configured is not None and hmac.compare_digest(self._configured.digest, digest):
-            return Principal(await self._user(self._configured.admin_id))
-        stored = await self._repository.find_key(digest)
-        if stored is None or not hmac.compare_digest(stored.digest, digest):
+            return Principal(self._configured.admin)
+        found = await self._repository.find_key(digest)
+        if found is None or not hmac.compare_digest(found[0].digest, digest):
             raise InvalidApiKey("the API key is not valid")
+        stored, user = found
         self._check_in_force(stored)
-        user = await self._user(stored.user_id)
         await self._touch(stored)
         return Principal(user, stored.id, stored.sources)
 
@@ -108,7 +108,7 @@ class Accounts:
         if admin is None:
             admin = await self.create_user(ADMIN_NAME, role="admin")
         if configured_key is not None:
-            self._configured = _ConfiguredKey(_digest(configured_key), admin.id)
+            self._configured = _ConfiguredKey(_digest(configured_key), admin)
             return None
         if await self._some_admin_has_a_key():
             return None
@@ -128,12 +128,6 @@ class Accounts:
             raise InvalidApiKey("this API key was revoked; ask an admin for another")
         if not self._is_in_force(key):
             raise InvalidApiKey("this API key has expired; ask an admin for another")
-
-    async def _user(self, user_id: str) -> User:
-        user = await self._repository.get_user(user_id)
-        if user is None:
-            raise InvalidApiKey("the API key is not valid")
-        return user
 
     async def _touch(self, key: ApiKey) -> None:
         now = self._now()

@@ -89,7 +89,7 @@ class ModelConfig(BaseModel):
     context_tokens: int | None = Field(default=None, gt=0, description="length of its context, where known")
     temperature: float | None = Field(default=None, ge=0, le=2, description="used where a request sets none")
     extra_body: dict[str, Any] = Field(
-        default_factory=dict, description="further fields of every request to this model"
+        default_factory=dict, repr=False, description="further fields of every request to this model"
     )
     timeout_s: Seconds = Field(default=600, description="longest wait for the next piece of an answer")
 
@@ -254,7 +254,7 @@ class Settings(BaseSettings):
         for lower, upper in _ORDERED:
             low, high = getattr(self, lower), getattr(self, upper)
             if low > high and lower in self.model_fields_set:
-                raise ValueError(f"{lower} ({low:g}) must not exceed {upper} ({high:g})")
+                raise ValueError(f"{lower} ({low}) must not exceed {upper} ({high})")
             if low > high:
                 object.__setattr__(self, lower, high)  # a default gives way to the bound that was asked for
         if self.model_base_url is None and (self.model or self.model_api_key):

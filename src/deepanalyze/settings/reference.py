@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from deepanalyze.datasources.masking import MASK, sanitize
 from deepanalyze.settings.fields import ENV_PREFIX, Settings
-
-MASK = "********"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,9 @@ def _shown(value: Any) -> Any:
         return MASK
     if isinstance(value, tuple):
         return [{k: _shown(v) for k, v in model} for model in value]
-    return value if value is None or isinstance(value, bool | int | float | dict) else str(value)
+    if isinstance(value, dict):
+        return sanitize(value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 def _default(name: str, field: FieldInfo) -> str:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Table, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from deepanalyze.accounts.records import ApiKey, Grant, User
@@ -34,7 +34,7 @@ class StoredAccounts:
 
     async def list_users(self) -> Sequence[User]:
         query = select(users).order_by(users.c.created_at, users.c.id)
-        return await self._database.read(lambda c: [_user(row) for row in c.execute(query)])
+        return await self._database.read(lambda c: [_user(row._asdict()) for row in c.execute(query)])
 
     async def add_key(self, key: ApiKey) -> None:
         def work(connection: Connection) -> None:
@@ -43,17 +43,20 @@ class StoredAccounts:
 
         await self._database.write(work)
 
-    async def find_key(self, digest: str) -> ApiKey | None:
-        query = select(api_keys).where(api_keys.c.digest == digest)
-        return await self._database.read(
-            lambda c: _key(row) if (row := c.execute(query).one_or_none()) is not None else None
-        )
+    async def find_key(self, digest: str) -> tuple[ApiKey, User] | None:
+        query = select(api_keys, users).join_from(api_keys, users).where(api_keys.c.digest == digest)
+
+        def work(connection: Connection) -> tuple[ApiKey, User] | None:
+            row = connection.execute(query).one_or_none()
+            return None if row is None else (_key(_part(row, api_keys)), _user(_part(row, users)))
+
+        return await self._database.read(work)
 
     async def list_keys(self, user_id: str | None = None) -> Sequence[ApiKey]:
         query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
         if user_id is not None:
             query = query.where(api_keys.c.user_id == user_id)
-        return await self._database.read(lambda c: [_key(row) for row in c.execute(query)])
+        return await self._database.read(lambda c: [_key(row._asdict()) for row in c.execute(query)])
 
     async def revoke_key(self, key_id: str, at: int) -> bool:
         """A key that is revoked already keeps its first time."""
@@ -76,17 +79,18 @@ class StoredAccounts:
     async def _one_user(self, condition: ColumnElement[bool]) -> User | None:
         query = select(users).where(condition)
         return await self._database.read(
-            lambda c: _user(row) if (row := c.execute(query).one_or_none()) is not None else None
+            lambda c: _user(row._asdict()) if (row := c.execute(query).one_or_none()) is not None else None
         )
 
 
-def _user(row: Row[Any]) -> User:
-    values = dict(row._mapping)
-    values["grants"] = tuple(Grant(**grant) for grant in values["grants"])
-    return User(**values)
+def _part(row: Row[Any], table: Table) -> dict[str, Any]:
+    """The columns of one table in the row of a join."""
+    return {column.name: row._mapping[column] for column in table.c}
 
 
-def _key(row: Row[Any]) -> ApiKey:
-    values = dict(row._mapping)
-    values["sources"] = tuple(values["sources"])
-    return ApiKey(**values)
+def _user(row: Mapping[str, Any]) -> User:
+    return User(**{**row, "grants": tuple(Grant(**grant) for grant in row["grants"])})
+
+
+def _key(row: Mapping[str, Any]) -> ApiKey:
+    return ApiKey(**{**row, "sources": tuple(row["sources"])})

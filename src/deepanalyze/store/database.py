@@ -32,6 +32,7 @@ def make_engine(path: Path) -> AsyncEngine:
         pool_size=_CONNECTIONS,
         max_overflow=0,
         pool_timeout=60,
+        pool_reset_on_return=None,  # transactions are always ended by Database
         hide_parameters=True,  # errors must not quote what was to be stored
     )
 
@@ -45,8 +46,8 @@ def make_engine(path: Path) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("writes", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # never fails later for want of the write lock
 
     return engine
 
@@ -65,6 +66,7 @@ class Database:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
+        """For one statement: each sees the newest state, there is no transaction around several."""
         return await self._complete(work, self._read)
 
     async def write(self, work: Callable[[Connection], T]) -> T:

@@ -1,4 +1,4 @@
-"""A disk on which no server can start is told in one line. The disks are real ones, in a mount namespace."""
+"""Read-only and full disks are told clearly. They are real ones, in a mount namespace of a process of their own."""
 
 import functools
 import os
@@ -28,6 +28,30 @@ except StartupError as error:
     sys.exit(2)
 """
 
+UPLOAD = """
+import asyncio, sys
+from pathlib import Path
+from deepanalyze.accounts import Principal, User
+from deepanalyze.analysis.files import Files
+from deepanalyze.errors import InternalError
+from deepanalyze.store import open_store
+
+async def pieces():
+    while True:
+        yield bytes(8192)
+
+async def main():
+    root = Path(sys.argv[1])
+    async with open_store(root / "store.sqlite") as store:
+        files = Files(store.files, root / "files", max_bytes=10**9)
+        try:
+            await files.create(Principal(User("user-1", "ada", "analyst")), "x.csv", "assistants", pieces())
+        except InternalError as error:
+            print(error, list((root / "files").iterdir()), await store.files.all_file_ids())
+
+asyncio.run(main())
+"""
+
 
 def bubblewrap() -> str | None:
     try:
@@ -46,11 +70,11 @@ def can_mount() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def start(data_dir: Path, *mounts: str) -> tuple[int, str]:
-    program = bubblewrap()
-    assert program is not None
+def start(data_dir: Path, *mounts: str, program: str = START) -> tuple[int, str]:
+    bwrap = bubblewrap()
+    assert bwrap is not None
     result = subprocess.run(
-        [program, "--dev-bind", "/", "/", *mounts, sys.executable, "-c", START, str(data_dir)],
+        [bwrap, "--dev-bind", "/", "/", *mounts, sys.executable, "-c", program, str(data_dir)],
         capture_output=True,
         text=True,
         check=False,
@@ -81,6 +105,14 @@ def test_a_full_disk(tmp_path: Path) -> None:
     code, output = start(tmp_path / "data", "--size", "65536", "--tmpfs", str(tmp_path))
     assert (code, len(output.splitlines())) == (2, 1), output
     assert "the disk is full" in output
+
+
+@needs_mounts
+def test_a_disk_that_fills_up_during_an_upload(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    code, output = start(tmp_path, "--size", "65536", "--tmpfs", str(files), program=UPLOAD)
+    assert (code, output) == (0, "the server's disk is full; the file was not stored [] []")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
