@@ -83,6 +83,14 @@ class BoundedStream(OutStream):
         if self._is_master_process():  # what a forked process finds in the buffer is its parent's to send
             super().flush()
 
+    def forget_original(self) -> None:
+        """ipykernel copies what it captures to the descriptor it took, and stops capturing when that is closed."""
+        original = getattr(self, "_original_stdstream_copy", None)
+        if original is not None:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, original)
+            os.close(nothing)
+
     def begin_block(self) -> None:
         self._passed = 0
         self._tail = Tail(self.limit // 2)

@@ -106,6 +106,7 @@ def _prepare(kernel: Any, workspace: Path, output_bytes: int) -> None:
     streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, BoundedStream)]
     for stream in streams:
         stream.limit = output_bytes
+        stream.forget_original()
     display.text_only(shell, figures)
     libraries.watch_imports(figures)
 
