@@ -76,7 +76,7 @@ async def test_the_openai_example_runs(demo_server: dict[str, str]) -> None:
 async def test_the_custom_connector_example_runs(tmp_path: Path) -> None:
     connector, use = blocks("docs/how-to/add-a-source-type.md", "python")
     namespace: dict[str, Any] = {"__name__": "example"}
-    exec(connector + use, namespace)
+    exec(compile(connector + use, "add-a-source-type.md", "exec", dont_inherit=True), namespace)
     notes, workspace = tmp_path / "notes", tmp_path / "workspace"
     notes.mkdir()
     workspace.mkdir()
@@ -87,6 +87,6 @@ async def test_the_custom_connector_example_runs(tmp_path: Path) -> None:
 async def test_the_package_example_runs(sample_data: Any, tmp_path: Path) -> None:
     [example] = blocks("docs/reference/python-package.md", "python")
     namespace: dict[str, Any] = {"__name__": "example"}
-    exec(example, namespace)
+    exec(compile(example, "python-package.md", "exec", dont_inherit=True), namespace)
     path = Path(await namespace["first_rows"](sample_data.postgres_config, tmp_path))
     assert len(path.read_text().splitlines()) == 17
