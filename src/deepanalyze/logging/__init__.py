@@ -29,6 +29,7 @@ _TALKATIVE = (
     "sqlalchemy",
     "traitlets",
 )
+_LEADING = ("timestamp", "level", "event")
 _WITH_HANDLERS_OF_THEIR_OWN = ("uvicorn", "uvicorn.access", "uvicorn.error")
 
 
@@ -94,4 +95,6 @@ def _formatter(*, as_json: bool, colours: bool) -> logging.Formatter:
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return redact_event(event)
+    """Also puts first what a reader looks for first."""
+    redacted = redact_event(event)
+    return {name: redacted.pop(name) for name in _LEADING if name in redacted} | dict(redacted)
