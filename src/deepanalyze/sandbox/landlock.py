@@ -30,6 +30,7 @@ _WEAKER = (
     "code can ask whether a file exists and how large it is, though not read it",
     "the space that temporary files take is not limited, only the size of each",
     "code cannot connect anywhere, not even to sockets of its own",
+    "code has no shared memory, so pools of processes do not work",
 )
 _WEAKER_WITHOUT_SCOPED_SIGNALS = "code cannot signal the processes that it started (Linux before 6.12)"
 

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import secrets
 import tempfile
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from deepanalyze.errors import SandboxUnavailable
 from deepanalyze.sandbox.base import Isolation, KernelLimits
 from deepanalyze.sandbox.environment import PythonEnvironment
+from deepanalyze.sandbox.fonts import FontList
 from deepanalyze.sandbox.kernel import JupyterKernel
 from deepanalyze.sandbox.messages import Wire
 from deepanalyze.sandbox.plan import Confinement, Places
@@ -20,7 +22,7 @@ from deepanalyze.workspace import Workspace, sandbox_uid
 
 _READY = b"ready\n"
 _PROBE = ["-I", "-S", "-c", "print('ready')"]
-_PROBE_TIMEOUT_S = 20.0
+_PROGRAM_TIMEOUT_S = 30.0
 _LAST_WORDS_S = 5.0
 
 
@@ -31,6 +33,8 @@ class LocalSandbox:
         self._confinement = confinement
         self._python = python
         self._limits = limits
+        self._fonts = FontList(python)
+        self._making_fonts: asyncio.Task[None] | None = None
 
     @property
     def isolation(self) -> Isolation:
@@ -38,34 +42,56 @@ class LocalSandbox:
 
     async def probe(self) -> None:
         """Runs a trivial program in it. Raises SandboxUnavailable when that fails."""
-        directory = await asyncio.to_thread(tempfile.mkdtemp, prefix="da-probe-")
-        workspace = Workspace(
-            Path(directory, "work"), Path(directory, "staging"), owner_uid=sandbox_uid("probe")
-        )
-        runtime = make_runtime_dir({}, workspace.owner_uid)
-        try:
-            workspace.create()
-            Path(directory).chmod(0o711)
-            process = await self._started(
-                [self._python.executable, *_PROBE], workspace, runtime, _PROBE_TIMEOUT_S
-            )
-            await process.close()
-        finally:
-            remove_runtime_dir(runtime)
-            workspace.delete()
-            Path(directory).rmdir()
+        async with self._spare_workspace() as workspace:
+            await self._run_to_ready(lambda _: [self._python.executable, *_PROBE], workspace)
+        await asyncio.to_thread(self._fonts.load)
 
     async def start_kernel(self, workspace: Workspace) -> JupyterKernel:
         """Raises SandboxUnavailable when code cannot be isolated or the interpreter cannot start."""
         key = secrets.token_hex(32)
-        runtime = await asyncio.to_thread(make_runtime_dir, {"key": key}, workspace.owner_uid)
+        files = {"key": key.encode()}
+        if self._fonts.file is not None:
+            name, content = self._fonts.file
+            files[name] = content
+        elif self._making_fonts is None:
+            self._making_fonts = asyncio.create_task(self._make_fonts())
+        runtime = await asyncio.to_thread(make_runtime_dir, files, workspace.owner_uid)
         try:
-            program = self._program(self._confinement.places(workspace, runtime))
+            program = self._kernel_program(self._confinement.places(workspace, runtime))
             process = await self._started(program, workspace, runtime, self._limits.start_timeout_s)
         except BaseException:
             remove_runtime_dir(runtime)
             raise
         return JupyterKernel(process, runtime, Wire(key), self._limits, lambda: remove_runtime_dir(runtime))
+
+    async def _make_fonts(self) -> None:
+        """For the kernels to come: the first makes its own."""
+        program = [self._python.executable, "-P", "-m", "deepanalyze_kernel.fonts"]
+        with contextlib.suppress(SandboxUnavailable):  # no matplotlib, for example
+            async with self._spare_workspace() as workspace:
+                await self._run_to_ready(lambda places: [*program, places.workspace], workspace)
+                await asyncio.to_thread(self._fonts.take, workspace)
+
+    async def _run_to_ready(self, program: Callable[[Places], list[str]], workspace: Workspace) -> None:
+        runtime = await asyncio.to_thread(make_runtime_dir, {}, workspace.owner_uid)
+        try:
+            places = self._confinement.places(workspace, runtime)
+            process = await self._started(program(places), workspace, runtime, _PROGRAM_TIMEOUT_S)
+            await process.close()
+        finally:
+            remove_runtime_dir(runtime)
+
+    @contextlib.asynccontextmanager
+    async def _spare_workspace(self) -> AsyncIterator[Workspace]:
+        directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="da-spare-"))
+        workspace = Workspace(directory / "work", directory / "staging", owner_uid=sandbox_uid("spare"))
+        try:
+            directory.chmod(0o711)
+            workspace.create()
+            yield workspace
+        finally:
+            await asyncio.to_thread(workspace.delete)
+            directory.rmdir()
 
     async def _started(
         self, program: list[str], workspace: Workspace, runtime: Path, timeout_s: float
@@ -89,7 +115,7 @@ class LocalSandbox:
         process.stop_listening()
         return process
 
-    def _program(self, places: Places) -> list[str]:
+    def _kernel_program(self, places: Places) -> list[str]:
         module = ["-P", "-m", "deepanalyze_kernel.kernel"]
         bound = str(2 * self._limits.output_bytes)  # the kernel's honesty must not hide that the server cuts
         return [self._python.executable, *module, places.runtime, places.workspace, bound]

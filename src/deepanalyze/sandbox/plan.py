@@ -78,6 +78,7 @@ def environment_inside(python: PythonEnvironment, places: Places) -> dict[str, s
         "MPLCONFIGDIR": f"{places.tmp}/matplotlib",
         "IPYTHONDIR": f"{places.tmp}/ipython",
         "XDG_CACHE_HOME": f"{places.tmp}/cache",
+        "ARROW_DEFAULT_MEMORY_POOL": "system",  # others reserve a gigabyte, which counts against the limit
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,

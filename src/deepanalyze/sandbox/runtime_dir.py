@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from deepanalyze.workspace.removal import remove_tree
@@ -16,20 +16,22 @@ _LONGEST_BASE = 60
 _NAME = re.compile(r"da-(\d+)-[0-9a-f]{8}")
 
 
-def make_runtime_dir(settings: object, owner_uid: int | None) -> Path:
-    """A directory for one kernel with its settings file in it and `tmp` for temporary files, owned by its user."""
+def make_runtime_dir(files: Mapping[str, bytes], owner_uid: int | None) -> Path:
+    """A directory for one kernel with these files in it and `tmp` for temporary ones, owned by its user."""
     outer = _base() / f"da-{os.getpid()}-{secrets.token_hex(4)}"
     outer.mkdir(mode=0o711)
     runtime = outer / "k"
-    files = (runtime, runtime / "tmp", runtime / "kernel.json")
-    for directory in files[:2]:
+    made = [runtime, runtime / "tmp"]
+    for directory in made:
         directory.mkdir(mode=0o700)
-    descriptor = os.open(files[2], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w") as file:
-        json.dump(settings, file)
+    for name, content in files.items():
+        made.append(runtime / name)
+        descriptor = os.open(made[-1], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
     if owner_uid is not None:
         outer.chmod(0o711)  # whatever the umask says, its user has to pass
-        for path in files:
+        for path in made:
             os.chown(path, owner_uid, owner_uid)
     return runtime
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -16,7 +15,7 @@ from ipykernel.kernelapp import IPKernelApp
 from jupyter_client.session import Session
 from traitlets.config import Config
 
-from . import display, libraries
+from . import display, fonts, libraries
 from .bounds import BoundedStream, bounded
 from .figures import Figures
 
@@ -68,11 +67,12 @@ def main() -> None:
 
 
 def _ready_app(runtime: Path, workspace: Path, output_bytes: int) -> Any:
-    settings = runtime / "kernel.json"
-    key: str = json.loads(settings.read_text())["key"]
-    settings.unlink()
+    key_file = runtime / "key"
+    key = key_file.read_bytes()
+    key_file.unlink()
+    fonts.use_list(runtime)
     setattr(IOPubThread, "_setup_pipe_in", _without_tcp)  # noqa: B010
-    app = _App.instance(config=_configuration(f"{runtime}/s"), session=_BoundedSession(key=key.encode()))
+    app = _App.instance(config=_configuration(f"{runtime}/s"), session=_BoundedSession(key=key))
     app.initialize([])
     _prepare(app.kernel, workspace, output_bytes)
     return app
