@@ -72,7 +72,12 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store.sources)
         registry = await stack.enter_async_context(
-            DataSourceRegistry(credentials, store.sources, defaults=source_defaults(settings))
+            DataSourceRegistry(
+                credentials,
+                store.sources,
+                defaults=source_defaults(settings),
+                metadata_ttl_s=settings.metadata_ttl_s,
+            )
         )
         await registry.load()
         accounts = Accounts(store.accounts)
