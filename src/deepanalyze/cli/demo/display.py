@@ -15,7 +15,7 @@ from rich.text import Text
 
 _TAG = re.compile(r"<(/?)(Analyze|Understand|Code|Execute|File|Answer)>")
 _LONGEST_TAG = len("</Understand>")
-_SHOWN_OUTPUT_LINES = 24
+_SHOWN_LINES = 24  # of a code block or its output; all of it is in the thread's messages
 
 
 class Display:
@@ -70,12 +70,13 @@ class Display:
             self._fetches.start()
         param = event["param"]
         if param not in self._tasks:
-            self._tasks[param] = self._fetches.add_task(escape(event["source"]), total=None, note="")
+            self._tasks[param] = self._fetches.add_task("", total=None, note="")
         done = event["status"] in ("done", "failed")
         rows = event.get("rows")
         note = escape(str(event["error"])) if event.get("error") else f"{rows:,} rows" if rows else ""
         self._fetches.update(
             self._tasks[param],
+            description=escape(_label(event)),
             completed=event.get("bytes") or 0,
             total=(event.get("bytes") or 1) if done else event.get("total_bytes"),
             note=note,
@@ -105,7 +106,9 @@ class Display:
             self._block = None
             return
         if self._block == "Code":
-            self._console.print(Syntax(_unfenced(body), "python", background_color="default", word_wrap=True))
+            self._console.print(
+                Syntax(_shortened(_unfenced(body)), "python", background_color="default", word_wrap=True)
+            )
         elif self._block == "Execute":
             self._console.print(Text(_shortened(_unfenced(body)), style="dim"))
         elif self._block in ("Answer", "File"):
@@ -113,6 +116,13 @@ class Display:
         else:
             self._console.print(Text(body))
         self._block = None
+
+
+def _label(event: dict[str, Any]) -> str:
+    files = event.get("files") or []
+    if not files:
+        return str(event["source"])
+    return f"{event['source']}: {files[0]['file'] if len(files) == 1 else f'{len(files)} files'}"
 
 
 def _unfenced(text: str) -> str:
@@ -124,7 +134,7 @@ def _unfenced(text: str) -> str:
 
 def _shortened(text: str) -> str:
     lines = text.split("\n")
-    if len(lines) <= _SHOWN_OUTPUT_LINES:
+    if len(lines) <= _SHOWN_LINES:
         return text
-    half = _SHOWN_OUTPUT_LINES // 2
-    return "\n".join([*lines[:half], f"… {len(lines) - 2 * half} more lines …", *lines[-half:]])
+    half = _SHOWN_LINES // 2
+    return "\n".join([*lines[:half], f"# … {len(lines) - 2 * half} more lines …", *lines[-half:]])
