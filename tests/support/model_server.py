@@ -70,6 +70,13 @@ class ModelServer:
     def say(self, *replies: Scripted) -> None:
         self._script += replies
 
+    def forget(self) -> None:
+        """For the next test of a server that several share."""
+        self._script.clear()
+        self.requests.clear()
+        self.asked.clear()
+        self.left.clear()
+
     def messages(self, request: int = -1) -> list[dict[str, Any]]:
         return list(self.requests[request]["messages"])
 

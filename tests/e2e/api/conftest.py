@@ -8,17 +8,35 @@ from collections.abc import Callable, Iterator, Sequence
 import httpx
 import openai
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from deepanalyze.accounts import Grant
+from deepanalyze.settings import ModelConfig
+from tests.support.model_server import ModelServer, model_server
 from tests.support.server import ThreadedServer, serving
 from tests.support.toysource import ToyConnector
 
 MAX_FILE_BYTES = 3 * 1024**2
+SCRIPTED = "DeepAnalyze-8B"
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[ThreadedServer]:
-    with serving(max_file_bytes=MAX_FILE_BYTES) as server:
+def scripted_models() -> Iterator[ModelServer]:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(model_server()) as models:
+        yield models
+
+
+@pytest.fixture
+def model(scripted_models: ModelServer) -> ModelServer:
+    """The model named SCRIPTED, which says what the test tells it to."""
+    scripted_models.forget()
+    return scripted_models
+
+
+@pytest.fixture(scope="session")
+def server(scripted_models: ModelServer) -> Iterator[ThreadedServer]:
+    scripted = ModelConfig(id=SCRIPTED, base_url=scripted_models.base_url)
+    with serving(max_file_bytes=MAX_FILE_BYTES, models=(scripted,)) as server:
         server.runtime.registry.register_connector_class("toy", ToyConnector)
         yield server
 
