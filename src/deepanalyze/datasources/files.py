@@ -13,19 +13,20 @@ from typing import BinaryIO
 from deepanalyze.errors import InvalidRequest
 
 _MAX_PART_BYTES = 200
+_BUFFER_BYTES = 1024**2
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\\]")
 
 
 @contextlib.contextmanager
 def atomic_file(destination: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """An unbuffered file beside `destination` that takes its name when the block ends well and vanishes otherwise.
+    """A file beside `destination` that takes its name when the block ends well and vanishes otherwise.
 
     Blocking: for worker threads. An existing file is never replaced: FileExistsError.
     """
     partial = destination.with_name(f".{secrets.token_hex(8)}.part")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
+        with os.fdopen(descriptor, "wb", buffering=_BUFFER_BYTES) as file:
             yield file
         _take_name(partial, destination)
     finally:
@@ -49,6 +50,7 @@ def write_once(path: Path, content: bytes, *, mode: int) -> bytes:
         return path.read_bytes()
     with contextlib.suppress(FileExistsError), atomic_file(path, mode=mode) as file:
         file.write(content)
+        file.flush()
         os.fsync(file.fileno())
     return path.read_bytes()
 

@@ -15,6 +15,14 @@ from deepanalyze.errors import InvalidRequest
 M = TypeVar("M", bound=BaseModel)
 
 
+class FieldError(ValueError):
+    """Raised by a validator of the whole model when one field is at fault."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 def validate_config(model: type[M], config: Mapping[str, Any], *, param: str = "config") -> M:
     """Raises InvalidRequest with one entry in `details` for every field at fault; no entry holds a value."""
     try:
@@ -36,6 +44,9 @@ def _problem(model: type[BaseModel], problem: Mapping[str, Any], param: str) -> 
         field = _field(model, location)
         described = f": {field.description}" if field is not None and field.description else ""
         return {"param": path, "message": f"is required{described}"}
+    raised = problem.get("ctx", {}).get("error")
+    if isinstance(raised, FieldError):
+        path = f"{path}.{raised.field}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return {
         "param": path,

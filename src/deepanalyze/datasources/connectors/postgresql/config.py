@@ -9,6 +9,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from deepanalyze.datasources.schema import FieldError
+
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 # What a connection string may say; the rest names files of the server or changes how the session behaves.
@@ -139,28 +141,26 @@ class PostgresConfig(BaseModel):
             self._check_clashes(parse_connection_string(self.connection_string.get_secret_value()))
         whole = self.resolved()
         if whole.host is None and whole.socket_dir is None:
-            raise ValueError("host is missing: name the server with host, socket_dir or connection_string")
+            raise FieldError("host", "is missing: name the server with host, socket_dir or connection_string")
         if whole.host is not None and whole.socket_dir is not None:
-            raise ValueError("host and socket_dir exclude each other")
+            raise FieldError("socket_dir", "and host exclude each other")
         for name in ("database", "user"):
             if getattr(whole, name) is None:
-                raise ValueError(f"{name} is missing: give it here or in connection_string")
+                raise FieldError(name, "is missing: give it here or in connection_string")
         if whole.sslmode == "verify-ca" and whole.sslrootcert is None:
-            raise ValueError("sslmode 'verify-ca' needs sslrootcert")
+            raise FieldError("sslrootcert", "is needed for sslmode 'verify-ca'")
         if whole.pool_min_size is not None and whole.pool_min_size > (whole.pool_max_size or 100):
-            raise ValueError("pool_min_size is larger than pool_max_size")
+            raise FieldError("pool_min_size", "is larger than pool_max_size")
         return self
 
     def _check_clashes(self, parsed: dict[str, Any]) -> None:
         if self.socket_dir is not None:
-            raise ValueError("connection_string and socket_dir exclude each other")
+            raise FieldError("socket_dir", "and connection_string exclude each other")
         for name, value in parsed.items():
             given = getattr(self, name)
             given = given.get_secret_value() if isinstance(given, SecretStr) else given
             if name in self.model_fields_set and given is not None and given != value:
-                raise ValueError(
-                    f"{name} is given twice, here and in connection_string, and differs; keep one"
-                )
+                raise FieldError(name, "is given twice, here and in connection_string, and differs; keep one")
 
     def resolved(self) -> PostgresConfig:
         """The same with the connection string taken apart."""
@@ -179,20 +179,22 @@ class PostgresConfig(BaseModel):
 
 
 def parse_connection_string(text: str) -> dict[str, Any]:
-    """Its parts by our names. Raises ValueError without repeating any of it."""
+    """Its parts by our names. Raises FieldError without repeating any of it."""
     try:
         parts = conninfo_to_dict(text)
     except psycopg.ProgrammingError:
-        raise ValueError(
-            "connection_string cannot be parsed; write postgresql://user:password@host:port/database (with special "
-            "characters %-encoded) or key=value pairs"
+        raise FieldError(
+            "connection_string",
+            "cannot be parsed; write postgresql://user:password@host:port/database (with special "
+            "characters %-encoded) or key=value pairs",
         ) from None
     parts = {name: value for name, value in parts.items() if value not in (None, "")}
     unknown = sorted(parts.keys() - _FROM_STRING.keys())
     if unknown:
-        raise ValueError(
-            f"connection_string may not set {', '.join(unknown)}; allowed are {', '.join(_FROM_STRING)} "
-            "(certificates go into sslrootcert)"
+        raise FieldError(
+            "connection_string",
+            f"may not set {', '.join(unknown)}; allowed are {', '.join(_FROM_STRING)} "
+            "(certificates go into sslrootcert)",
         )
     return {_FROM_STRING[name]: _typed(name, str(value)) for name, value in parts.items()}
 
@@ -200,21 +202,21 @@ def parse_connection_string(text: str) -> dict[str, Any]:
 def _typed(name: str, value: str) -> Any:
     if name == "port":
         if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
-            raise ValueError("connection_string: port must be a number from 1 to 65535, and only one")
+            raise FieldError("connection_string", "port must be a number from 1 to 65535, and only one")
         return int(value)
     if name == "connect_timeout":
         try:
             seconds = float(value)
         except ValueError:
-            raise ValueError("connection_string: connect_timeout must be a number of seconds") from None
+            raise FieldError("connection_string", "connect_timeout must be a number of seconds") from None
         if not 0 < seconds <= 600:
-            raise ValueError("connection_string: connect_timeout must be above 0 and at most 600 seconds")
+            raise FieldError("connection_string", "connect_timeout must be above 0 and at most 600 seconds")
         return seconds
     if name == "sslmode" and value not in SslMode.__args__:  # type: ignore[attr-defined]
-        raise ValueError(f"connection_string: sslmode must be one of {', '.join(SslMode.__args__)}")  # type: ignore[attr-defined]
+        raise FieldError("connection_string", f"sslmode must be one of {', '.join(SslMode.__args__)}")  # type: ignore[attr-defined]
     if name == "host" and (value.startswith(("/", "@")) or "," in value):
-        raise ValueError(
-            "connection_string: host must be one host; a Unix socket's directory goes into socket_dir"
+        raise FieldError(
+            "connection_string", "host must be one host; a Unix socket's directory goes into socket_dir"
         )
     return value
 

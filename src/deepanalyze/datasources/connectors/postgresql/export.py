@@ -13,13 +13,12 @@ from typing import BinaryIO
 
 from deepanalyze.datasources.base import OnProgress, Progress
 from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names
-from deepanalyze.datasources.connectors.postgresql.wire import Wire
+from deepanalyze.datasources.connectors.postgresql.wire import Buffer, Wire
 from deepanalyze.datasources.files import atomic_file
 from deepanalyze.datasources.progress import ProgressThrottle
 from deepanalyze.errors import AlreadyExists, QuotaExceeded, ResultTooLarge
 
 BOOL_OID = 16
-_FLUSH_BYTES = 1024**2
 
 ColumnType = tuple[str, int, int]  # name, type, type modifier
 
@@ -64,26 +63,14 @@ def write_copy(
     """Rows and bytes written, and whether there were more rows."""
     with _result_file(destination) as file:
         sink = _Sink(file, max_bytes, on_progress)
-        sink.add(head)
-        rows = 0
-        pending: list[memoryview] = []
-        size = 0
-        for row in wire.copy_out(sql):
-            if rows == max_rows:
-                rows += 1
-                continue
-            rows += 1
-            size += len(row)
-            pending.append(row)
-            if size >= _FLUSH_BYTES:
-                sink.add(b"".join(pending), rows)
-                pending.clear()
-                size = 0
+        sink.write(head)
+        rows, last = wire.copy_out(sql, file.write, sink.check)
         truncated = rows > max_rows
-        rows = min(rows, max_rows)
-        sink.add(b"".join(pending), rows)
-        sink.finish(rows)
-    return rows, sink.bytes, truncated
+        if not truncated:
+            sink.write(last)
+        sink.finish(min(rows, max_rows))
+        size = sink.bytes
+    return min(rows, max_rows), size, truncated
 
 
 def write_rows(
@@ -99,7 +86,7 @@ def write_rows(
     """The same for what COPY cannot run: EXPLAIN and SHOW, whose results are small."""
     with _result_file(destination) as file:
         sink = _Sink(file, max_bytes, on_progress)
-        sink.add(head)
+        sink.write(head)
         rows = 0
         truncated = False
         for result in wire.rows(sql):
@@ -108,10 +95,12 @@ def write_rows(
                     truncated = True
                     break
                 values = [result.get_value(index, column) for column in range(result.nfields)]
-                sink.add(_csv_line([None if value is None else bytes(value).decode() for value in values]))
+                sink.write(_csv_line([None if value is None else bytes(value).decode() for value in values]))
                 rows += 1
+            sink.check(rows)
         sink.finish(rows)
-    return rows, sink.bytes, truncated
+        size = sink.bytes
+    return rows, size, truncated
 
 
 def _csv_line(values: Sequence[str | None]) -> bytes:
@@ -121,23 +110,31 @@ def _csv_line(values: Sequence[str | None]) -> bytes:
 
 
 class _Sink:
+    """Counts and limits what is written to the file, also by others."""
+
     def __init__(self, file: BinaryIO, max_bytes: int, on_progress: OnProgress | None) -> None:
-        self.bytes = 0
         self._file = file
         self._max_bytes = max_bytes
         self._progress = ProgressThrottle(on_progress)
 
-    def add(self, data: bytes, rows: int = 0) -> None:
-        self.bytes += len(data)
-        if self.bytes > self._max_bytes:
+    @property
+    def bytes(self) -> int:
+        return self._file.tell()
+
+    def write(self, data: Buffer) -> None:
+        self._file.write(data)
+
+    def check(self, rows: int) -> None:
+        size = self._file.tell()
+        if size > self._max_bytes:
             raise ResultTooLarge(
                 f"the result has more than {self._max_bytes} bytes (max_result_bytes); choose fewer columns or rows"
             )
-        self._file.write(data)
-        self._progress.report(Progress(bytes=self.bytes, rows=rows))
+        self._progress.report(Progress(bytes=size, rows=rows))
 
     def finish(self, rows: int) -> None:
-        self._progress.finish(Progress(bytes=self.bytes, rows=rows))
+        self.check(rows)
+        self._progress.finish(Progress(bytes=self._file.tell(), rows=rows))
 
 
 @contextmanager

@@ -52,7 +52,9 @@ def read_only_statement(sql: str, source: str) -> Statement:
     tree, encoded = _parse(sql, source)
     statements = tree.stmts
     if len(statements) != 1:
-        raise _refusal(source, f"a text of {len(statements) or 'no'} statements", "a query is exactly one statement")
+        raise _refusal(
+            source, f"a text of {len(statements) or 'no'} statements", "a query is exactly one statement"
+        )
     raw = statements[0]
     end = raw.stmt_location + raw.stmt_len if raw.stmt_len else len(encoded)
     root = postgast.unwrap_node(raw.stmt)

@@ -14,6 +14,7 @@ from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
 ROWS_PER_CHUNK = 2_000
+Buffer = bytes | memoryview
 T = TypeVar("T")
 
 
@@ -65,23 +66,35 @@ class Wire:
             for i in range(result.nfields)
         ]
 
-    def copy_out(self, sql: str) -> Iterator[memoryview]:
-        """The rows of `COPY … TO STDOUT`, each as the server wrote it."""
+    def copy_out(
+        self, sql: str, write: Callable[[Buffer], object], waiting: Callable[[int], object]
+    ) -> tuple[int, Buffer]:
+        """Writes the rows of `COPY … TO STDOUT` as the server wrote them, all but the last, and gives their number
+        and the last. Calls `waiting` with the rows so far whenever it has to wait for more.
+
+        The inner loop runs once for every row: whatever is added there is paid millions of times.
+        """
         self._pgconn.send_query_params(sql.encode(), [])
         self._flush()
         started = self._next_result()
         if started is None or started.status != pq.ExecStatus.COPY_OUT:
             raise psycopg.InternalError(f"the server did not start a COPY ({started and started.status})")
-        get, empty = self._pgconn.get_copy_data, 0
+        get = self._pgconn.get_copy_data
+        last: Buffer = b""
+        rows = 0
         while True:
-            size, row = get(1)
-            if size > empty:
-                yield row
-            elif size == empty:
+            length, row = get(1)
+            if length > 0:
+                write(last)
+                last = row
+                rows += 1
+            elif length == 0:
+                waiting(rows)
                 self._wait()
             else:
                 break
         self._finish()
+        return rows, last
 
     def rows(self, sql: str) -> Iterator[PGresult]:
         """Results of up to `ROWS_PER_CHUNK` rows in text form; at least one, which may be empty."""
@@ -127,11 +140,12 @@ class Wire:
                 self._poll.modify(self._pgconn.socket, select.POLLIN)
 
     def _wait(self) -> None:
-        left = self._deadline - time.monotonic()
-        ready = dict(self._poll.poll(left * 1000)) if left > 0 else {}
-        if self._wake in ready:
-            raise Interrupted
+        left_ms = (self._deadline - time.monotonic()) * 1000
+        ready = self._poll.poll(left_ms) if left_ms > 0 else []
         if not ready:
             raise Overdue
-        if ready[self._pgconn.socket] & ~select.POLLOUT:
-            self._pgconn.consume_input()
+        for descriptor, event in ready:
+            if descriptor == self._wake:
+                raise Interrupted
+            if event != select.POLLOUT:
+                self._pgconn.consume_input()

@@ -1,0 +1,155 @@
+"""What a PostgreSQL source's config may say, and what is said about what it may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deepanalyze.datasources import InvalidRequest
+from deepanalyze.datasources.connectors.postgresql import PostgresConfig, PostgreSQLConnector
+from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names, parse_path, quoted
+from deepanalyze.datasources.policy import is_forbidden
+from deepanalyze.datasources.schema import validate_config
+from deepanalyze.datasources.templates import template_of
+
+BASE = {"host": "db.internal", "database": "sales", "user": "me", "password": "hunter2"}
+
+
+def config(**changes: Any) -> PostgresConfig:
+    return validate_config(PostgresConfig, {k: v for k, v in {**BASE, **changes}.items() if v is not None})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me:p%40ss@db.internal:5433/sales?sslmode=require&connect_timeout=3",
+        "host=db.internal port=5433 dbname=sales user=me password='p@ss' sslmode=require connect_timeout=3",
+    ],
+)
+def test_a_connection_string_is_taken_apart(text: str) -> None:
+    parsed = validate_config(PostgresConfig, {"connection_string": text}).resolved()
+    assert (parsed.host, parsed.port, parsed.database, parsed.user) == ("db.internal", 5433, "sales", "me")
+    assert parsed.password is not None
+    assert parsed.password.get_secret_value() == "p@ss"
+    assert (parsed.sslmode, parsed.connect_timeout_s) == ("require", 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "param", "words"),
+    [
+        ({"host": None}, "config.host", "is missing"),
+        ({"user": None}, "config.user", "is missing"),
+        ({"port": 0}, "config.port", "greater than or equal to 1"),
+        ({"port": "x"}, "config.port", "valid integer"),
+        ({"sslmode": "on"}, "config.sslmode", "'disable'"),
+        ({"sslmode": "verify-ca"}, "config.sslrootcert", "is needed"),
+        ({"sslrootcert": "/etc/passwd"}, "config.sslrootcert", "PEM text itself"),
+        ({"host": "/var/run"}, "config.host", "socket_dir"),
+        ({"host": "a,b"}, "config.host", "one host"),
+        ({"socket_dir": "/run"}, "config.socket_dir", "exclude each other"),
+        ({"read_only": False}, "config.read_only", "always read-only"),
+        ({"pasword": "x"}, "config.pasword", "did you mean 'password'?"),
+        ({"pool_min_size": 5, "pool_max_size": 2}, "config.pool_min_size", "larger than"),
+        ({"query_timeout_s": 0}, "config.query_timeout_s", "greater than 0"),
+        ({"search_path": []}, "config.search_path", "at least 1"),
+        ({"connection_string": "postgresql://x:hunter2@other/sales"}, "config.user", "is given twice"),
+        (
+            {"connection_string": "postgresql://me:hunter2@db.internal/sales?options=-csearch_path"},
+            "config.connection_string",
+            "not set options",
+        ),
+        ({"connection_string": "service=x"}, "config.connection_string", "may not set service"),
+        (
+            {"connection_string": "sslrootcert=/etc/x host=h"},
+            "config.connection_string",
+            "may not set sslrootcert",
+        ),
+        ({"connection_string": "host=/run dbname=x"}, "config.connection_string", "socket_dir"),
+        ({"connection_string": "hunter2 = nonsense '"}, "config.connection_string", "cannot be parsed"),
+        ({"connection_string": "postgresql://h:99999/x"}, "config.connection_string", "port must be"),
+    ],
+)
+def test_what_is_wrong_is_said_without_the_secret(changes: dict[str, Any], param: str, words: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        config(**changes)
+    assert caught.value.param == param
+    assert words in caught.value.message
+    assert "hunter2" not in f"{caught.value} {caught.value.details}"
+
+
+def test_no_repr_shows_a_secret() -> None:
+    whole = config(host=None, connection_string="postgresql://me:hunter2@db.internal/sales")
+    assert "hunter2" not in f"{whole!r} {whole.resolved()!r} {whole.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode"),
+    [
+        ({}, "require"),
+        ({"host": "127.0.0.1"}, "prefer"),
+        ({"host": "::1"}, "prefer"),
+        ({"host": "localhost"}, "prefer"),
+        ({"host": "localhost.example.com"}, "require"),
+        ({"host": "localhost", "sslmode": "verify-full"}, "verify-full"),
+        ({"host": None, "socket_dir": "/run/postgresql"}, "disable"),
+    ],
+)
+def test_tls_is_the_default_but_on_this_machine(changes: dict[str, Any], mode: str) -> None:
+    assert config(**changes).resolved().tls_mode == mode
+
+
+@pytest.mark.requirement("9.1")
+@pytest.mark.requirement("9.2")
+def test_the_template_describes_every_parameter_and_its_examples_hold() -> None:
+    template = template_of("postgresql", PostgreSQLConnector)
+    for name, described in template.schema["properties"].items():
+        assert described.get("description"), name
+    assert template.schema["properties"]["password"]["anyOf"][0]["writeOnly"]
+    for example in template.examples:
+        validate_config(PostgresConfig, example["config"])
+    assert template.sample_queries
+    assert template.path_patterns
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("flights", (None, "flights")),
+        ("Public.Flights", ("public", "flights")),
+        ('hr."Weird Table"', ("hr", "Weird Table")),
+        ('"a.b"."c""d"', ("a.b", 'c"d')),
+        ("straße", (None, "straße")),
+    ],
+)
+def test_paths_are_read_by_the_rules_of_sql(path: str, parts: tuple[str | None, str]) -> None:
+    assert parse_path(path) == parts
+    assert parse_path(quoted(*[p for p in parts if p is not None])) == parts
+
+
+@pytest.mark.parametrize("path", ["", "a b", "a.", ".a", "a..b", "a.b.c", '"a', "a;b", "1a", '""', "a/b"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_path(path)
+
+
+def test_columns_get_names_of_their_own() -> None:
+    assert distinct_names(["a", "a", "a_2", "b", "a"]) == ["a", "a_3", "a_2", "b", "a_4"]
+    assert quoted("order", "Mixed", "plain") == '"order"."Mixed".plain'
+
+
+@pytest.mark.parametrize(
+    ("address", "forbidden"),
+    [
+        ("169.254.169.254", True),
+        ("fe80::1%eth0", True),
+        ("fd00:ec2::254", True),
+        ("::ffff:169.254.169.254", True),
+        ("0.0.0.0", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("::1", False),
+    ],
+)
+def test_metadata_addresses_are_off_limits(address: str, forbidden: bool) -> None:
+    assert is_forbidden(address) is forbidden
