@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import httpx
 import openai
 import pytest
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from deepanalyze.accounts import Grant
 from deepanalyze.settings import ModelConfig
@@ -21,8 +21,15 @@ SCRIPTED = "DeepAnalyze-8B"
 
 
 @pytest.fixture(scope="session")
-def scripted_models() -> Iterator[ModelServer]:
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(model_server()) as models:
+def models_loop() -> Iterator[BlockingPortal]:
+    """Where the scripted model lives: what it waits for is set there."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def scripted_models(models_loop: BlockingPortal) -> Iterator[ModelServer]:
+    with models_loop.wrap_async_context_manager(model_server()) as models:
         yield models
 
 
