@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,3 +84,21 @@ def fresh_container(azurite: Azurite) -> Iterator[BlobContainer]:
             client=client,
         )
         client.delete_container()
+
+
+def gone(pid: int) -> bool:
+    """Whether no process has this pid; who has ended and only waits to be noticed counts as gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def processes_in(directory: Path) -> list[int]:
+    """The living processes whose working directory lies in `directory`, as those of all services do."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(directory.resolve()):
+                found.append(int(entry.name))
+    return found

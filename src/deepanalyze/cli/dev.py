@@ -5,13 +5,11 @@ from __future__ import annotations
 import json as jsonlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Never
 
 import typer
 
 if TYPE_CHECKING:
-    import asyncio
-
     from rich.console import Console
 
     from deepanalyze.devservices import Services
@@ -61,7 +59,7 @@ async def _until_stopped(options: Options) -> None:
     from deepanalyze.cli.server import stop_signals
 
     async with stop_signals() as stop:
-        serving = asyncio.ensure_future(_serve(options, stop))
+        serving = asyncio.ensure_future(_serve(options))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         serving.cancel()
@@ -71,10 +69,11 @@ async def _until_stopped(options: Options) -> None:
         raise results[0]
 
 
-async def _serve(options: Options, stop: asyncio.Event) -> None:
+async def _serve(options: Options) -> Never:
     from rich.console import Console
 
     from deepanalyze.devservices import open_services
+    from deepanalyze.errors import DeepAnalyzeError
 
     console = Console(stderr=options.json)  # with --json, standard output holds the details alone
     async with open_services(options.directory) as services:
@@ -83,7 +82,8 @@ async def _serve(options: Options, stop: asyncio.Event) -> None:
             print(jsonlib.dumps(details), flush=True)
         else:
             _tell(details, console)
-        await stop.wait()
+        ended = await services.until_one_ends()
+        raise DeepAnalyzeError(f"{ended.name} ended unexpectedly; its log is {ended.log}")
 
 
 async def _details(services: Services, options: Options, console: Console) -> dict[str, Any]:
@@ -129,17 +129,21 @@ async def load_sample_data(services: Services, console: Console) -> SampleData:
 
 
 def _tell(details: dict[str, Any], console: Console) -> None:
-    """Addresses are printed unwrapped, so that they can be copied."""
-    console.print("\n[bold]PostgreSQL[/bold], read-only analyst:", highlight=False)
+    """Nothing is wrapped, so that it can be copied."""
+
+    def heading(text: str) -> None:
+        console.print(f"\n[bold]{text}[/bold]", highlight=False, soft_wrap=True)
+
+    heading("PostgreSQL, read-only analyst")
     print(details["postgresql"]["analyst"])
-    console.print("[bold]PostgreSQL[/bold], owner:", highlight=False)
+    heading("PostgreSQL, owner")
     print(details["postgresql"]["owner"])
-    console.print("[bold]Azure Blob Storage[/bold] (Azurite):", highlight=False)
+    heading("Azure Blob Storage (Azurite)")
     print(details["azure_blob"]["connection_string"])
-    console.print("\nTo add them to a running server, with an API key of yours in $KEY:", highlight=False)
+    heading("To add them to a running server, with an API key in $KEY")
     for source in details["data_sources"]:
         print(_registration(source))
-    console.print(f"\nEverything is kept in {details['directory']}. Ctrl-C stops it.", highlight=False)
+    print(f"\nEverything is kept in {details['directory']}. Ctrl-C stops it.", flush=True)
 
 
 def _registration(source: dict[str, Any]) -> str:

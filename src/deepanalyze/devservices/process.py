@@ -26,6 +26,7 @@ class Command:
     """What to run and how to end it.
 
     Args:
+        name: what people call it.
         directory: its working directory; it is entered before the user is changed, so that the user need not be
             able to reach it.
         log: where its output goes; started anew each time.
@@ -34,6 +35,7 @@ class Command:
         stop_signal: asks it to end; after `deadline_s` it gets SIGKILL.
     """
 
+    name: str
     arguments: Sequence[str]
     directory: Path
     log: Path
@@ -47,10 +49,14 @@ class Command:
 class GuardedProcess:
     """A running command. It ends with `stop`, or with us, however we end."""
 
-    def __init__(self, command: Command, guard: asyncio.subprocess.Process, pid: int) -> None:
+    def __init__(self, command: Command, guard: asyncio.subprocess.Process) -> None:
         self._command = command
         self._guard = guard
-        self.pid = pid
+        self.pid = 0  # the command's own, known once it was started
+
+    @property
+    def name(self) -> str:
+        return self._command.name
 
     @property
     def guard_pid(self) -> int:
@@ -84,11 +90,15 @@ async def start_guarded(command: Command) -> GuardedProcess:
     """Returns once the command was started; whether it is ready is for the caller to ask it."""
     guard = await _start_guard(command)
     assert guard.stdout is not None
-    line = await guard.stdout.readline()
-    process = GuardedProcess(command, guard, int(line or 0))
-    if not line:
+    process = GuardedProcess(command, guard)
+    try:
+        process.pid = int(await guard.stdout.readline() or 0)
+    except BaseException:  # cancelled
         await process.stop()
-        raise StartupError(f"{Path(command.arguments[0]).name} could not be started: {process.log_tail(1)}")
+        raise
+    if not process.pid:
+        await process.stop()
+        raise StartupError(f"{command.name} could not be started: {process.log_tail(1)}")
     return process
 
 
@@ -106,7 +116,7 @@ async def _start_guard(command: Command) -> asyncio.subprocess.Process:
                 start_new_session=True,  # Ctrl-C is for the command line, which then stops everything in order
             )  # fmt: skip
     except OSError as error:
-        raise StartupError(f"{Path(command.arguments[0]).name} could not be started: {error}") from error
+        raise StartupError(f"{command.name} could not be started: {error}") from error
 
 
 def _guard_options(command: Command) -> list[str]:

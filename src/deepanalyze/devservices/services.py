@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deepanalyze.devservices.azurite import Azurite, open_azurite
 from deepanalyze.devservices.postgres import PostgresServer, open_postgres
+from deepanalyze.devservices.process import GuardedProcess
 from deepanalyze.devservices.state import Directory, open_directory
 
 
@@ -17,6 +18,18 @@ from deepanalyze.devservices.state import Directory, open_directory
 class Services:
     postgres: PostgresServer
     azurite: Azurite
+
+    async def until_one_ends(self) -> GuardedProcess:
+        """Never returns while both run, as they should for as long as the block of `open_services` lasts."""
+        processes = {
+            asyncio.ensure_future(p.wait()): p for p in (self.postgres.process, self.azurite.process)
+        }
+        try:
+            ended, _ = await asyncio.wait(processes, return_when=asyncio.FIRST_COMPLETED)
+            return processes[ended.pop()]
+        finally:
+            for waiting in processes:
+                waiting.cancel()
 
 
 @asynccontextmanager

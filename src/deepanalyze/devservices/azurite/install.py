@@ -82,6 +82,7 @@ async def _run_npm(directory: Path, lock: int) -> None:
     npm = node_home() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
     command = Command(
+        "npm",
         [str(node), str(npm), "ci", "--ignore-scripts", "--omit=dev", *quiet],
         directory=directory,
         log=directory / "npm.log",

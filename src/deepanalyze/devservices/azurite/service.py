@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from deepanalyze.devservices.azurite.install import ENTRY, install_azurite, node_program
-from deepanalyze.devservices.process import Command
+from deepanalyze.devservices.process import Command, GuardedProcess
 from deepanalyze.devservices.starting import HOST, Service, start_service
 from deepanalyze.devservices.state import Directory
 from deepanalyze.errors import StartupError
@@ -21,12 +21,12 @@ ACCOUNT = "deepanalyze"
 
 @dataclass(frozen=True, slots=True)
 class Azurite:
-    """A running blob service. `pid` is Node's."""
+    """A running blob service. `process.pid` is Node's."""
 
     account_name: str
     account_key: str = field(repr=False)
     blob_endpoint: str
-    pid: int
+    process: GuardedProcess = field(repr=False)
 
     @property
     def connection_string(self) -> str:
@@ -55,7 +55,7 @@ async def open_azurite(directory: Directory) -> AsyncIterator[Azurite]:
         directory.state.azurite_port = port
         directory.save()
         endpoint = f"http://{HOST}:{port}/{ACCOUNT}"
-        yield Azurite(ACCOUNT, directory.state.account_key, endpoint, process.pid)
+        yield Azurite(ACCOUNT, directory.state.account_key, endpoint, process)
     finally:
         await process.stop()
 
@@ -72,6 +72,7 @@ def _command(directory: Directory, installed: Path, port: int) -> Command:
         "NODE_COMPILE_CACHE": str(installed / "compile-cache"),
     }
     return Command(
+        "Azurite",
         [str(node_program()), str(installed / ENTRY), *options],
         directory=directory.path / "azurite",
         log=directory.path / "azurite.log",

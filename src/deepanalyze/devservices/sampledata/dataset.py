@@ -5,7 +5,9 @@ They are found through its metadata: importing it would need pandas and a part o
 
 from __future__ import annotations
 
+import csv
 import importlib.metadata
+import io
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +35,12 @@ def open_data(name: str) -> Iterator[tuple[IO[bytes], int]]:
     else:
         with path.open("rb") as stream:
             yield stream, path.stat().st_size
+
+
+def read_rows(name: str) -> Iterator[list[str]]:
+    """The same, parsed; the first row is the header."""
+    with open_data(name) as (stream, _), io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+        yield from csv.reader(text)
 
 
 def _find(name: str) -> Path:

@@ -12,7 +12,7 @@ from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
 from deepanalyze.devservices.azurite import Azurite
-from deepanalyze.devservices.sampledata.dataset import OnProgress, open_data
+from deepanalyze.devservices.sampledata.dataset import OnProgress, read_rows
 
 CONTAINER = "weather-data"
 LABEL = "weather"
@@ -39,17 +39,16 @@ async def load_weather(azurite: Azurite, on_progress: OnProgress) -> None:
 
 def monthly_files() -> Mapping[str, bytes]:
     """`weather/2013/01.csv` … `12.csv`; missing values are empty."""
-    with open_data("weather") as (stream, _):
-        rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
-        header = next(rows)
-        year, month = header.index("year"), header.index("month")
-        texts: dict[str, io.StringIO] = {}
-        for row in rows:
-            name = f"weather/{row[year]}/{int(row[month]):02}.csv"
-            if name not in texts:
-                texts[name] = io.StringIO()
-                _write(texts[name], header)
-            _write(texts[name], ["" if value == "NA" else value for value in row])
+    rows = read_rows("weather")
+    header = next(rows)
+    year, month = header.index("year"), header.index("month")
+    texts: dict[str, io.StringIO] = {}
+    for row in rows:
+        name = f"weather/{row[year]}/{int(row[month]):02}.csv"
+        if name not in texts:
+            texts[name] = io.StringIO()
+            _write(texts[name], header)
+        _write(texts[name], ["" if value == "NA" else value for value in row])
     return {name: texts[name].getvalue().encode() for name in sorted(texts)}
 
 
