@@ -205,6 +205,18 @@ async def test_metadata_addresses_are_out_of_bounds(container: BlobContainer, ho
         await use()
 
 
+async def test_a_proxy_for_the_world_outside_is_not_asked_for_this_machine(
+    container: BlobContainer, refusing_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(container, {"a.csv": b"x"})
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{refusing_port}")
+    async with connector(key_config(container)) as blobs:
+        assert Path(await blobs.fetch_data("a.csv", tmp_path)).read_bytes() == b"x"
+
+
 async def test_a_host_by_its_name(container: BlobContainer, tmp_path: Path) -> None:
     put(container, {"a.csv": b"x"})
     url = container.blob_endpoint.replace("127.0.0.1", "localhost")

@@ -118,7 +118,7 @@ def account_url(url: str, *, what: str = "account_url") -> tuple[str, str | None
     """The endpoint and the account's name, which is part of the host, or of the path where hosts are shared."""
     parsed = _split_url(url, what)
     host = (parsed.hostname or "").lower()
-    if parsed.scheme == "http" and not _is_local(host):
+    if parsed.scheme == "http" and not is_local(host):
         raise ValueError(
             f"{what} must begin with https://; plain http is only for emulators and private addresses"
         )
@@ -207,7 +207,7 @@ def _has_account_in_path(host: str) -> bool:
     return is_address(host) or "." not in host or host.endswith(_LOCAL_SUFFIXES)
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
     if is_address(host):
         address = ipaddress.ip_address(host)
         return address.is_private or address.is_loopback

@@ -7,12 +7,16 @@ worker thread, and takes every name that Azure allows.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
+from typing import cast
 from urllib.parse import quote, unquote, urlencode
 
 from deepanalyze.datasources.base import DataItem
 from deepanalyze.datasources.connectors.azure_blob.names import base_name
+
+_PIECE_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +38,47 @@ def listing_query(prefix: str, *, folders: bool, marker: str | None, max_results
 
 def parse_page(body: bytes) -> Page:
     """For worker threads. Raises ValueError for what is not a listing."""
+    items: list[DataItem] = []
+    marker: str | None = None
+    tag = ""
+    for element in _elements(body):
+        tag = element.tag
+        if tag == "NextMarker":
+            marker = element.text or None
+        elif tag in ("Blob", "BlobPrefix"):
+            item = _folder(element) if tag == "BlobPrefix" else _blob(element)
+            items += [item] if item else []
+            element.clear()
+    if tag != "EnumerationResults":  # the outermost element ends last
+        raise ValueError("not a listing")
+    return Page(items, marker)
+
+
+def _elements(body: bytes) -> Iterator[ET.Element]:
+    """In the order in which they end. Read in pieces, because each holds the interpreter's lock, for which the event
+    loop waits. libexpat bounds the growth of entities, and nothing external is loaded.
+    """
+    parser: ET.XMLPullParser[ET.Element] = ET.XMLPullParser(("end",))
     try:
-        root = ET.fromstring(body)  # noqa: S314  libexpat bounds entity amplification; nothing external is loaded
+        for start in range(0, len(body), _PIECE_BYTES):
+            parser.feed(body[start : start + _PIECE_BYTES])
+            for _, element in cast("Iterator[tuple[str, ET.Element]]", parser.read_events()):
+                yield element
+        parser.close()
     except ET.ParseError as error:
         raise ValueError("not XML") from error
-    if root.tag != "EnumerationResults":
-        raise ValueError("not a listing")
-    items = [_item(element) for element in root.iterfind("Blobs/*")]
-    return Page([item for item in items if item is not None], root.findtext("NextMarker") or None)
 
 
-def _item(element: ET.Element) -> DataItem | None:
+def _folder(element: ET.Element) -> DataItem:
     path = _name(element.find("Name"))
-    if element.tag == "BlobPrefix":
-        return DataItem(name=base_name(path), path=path, kind="folder")
+    return DataItem(name=base_name(path), path=path, kind="folder")
+
+
+def _blob(element: ET.Element) -> DataItem | None:
     properties = {child.tag: child.text or "" for child in element.iterfind("Properties/*")}
     if properties.get("ResourceType") == "directory":  # of a hierarchical namespace
         return None
+    path = _name(element.find("Name"))
     return DataItem(
         name=base_name(path),
         path=path,

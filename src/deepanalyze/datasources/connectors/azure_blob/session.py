@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
@@ -28,7 +29,7 @@ from azure.storage.blob import (
 )
 from azure.storage.blob.aio import ContainerClient
 
-from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
+from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount, is_local
 from deepanalyze.datasources.connectors.azure_blob.errors import BlobErrors
 from deepanalyze.datasources.connectors.azure_blob.listing import Page, listing_query, parse_page
 from deepanalyze.datasources.connectors.azure_blob.network import CheckedResolver, check_address
@@ -70,6 +71,8 @@ class ContainerSession:
 
     async def open(self) -> None:
         await check_address(self._account.host)
+        make_reader = partial(RangeReader, connect_s=self._connect_s, stall_s=_STALL_S)
+        self._reader = await asyncio.to_thread(make_reader, self._account, self._container)
         self._slots = asyncio.Semaphore(self._max_connections)
         self._threads = ThreadPoolExecutor(self._max_connections, thread_name_prefix="azure-blob")
         self._reader = RangeReader(
@@ -78,7 +81,7 @@ class ContainerSession:
         http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._max_connections, resolver=CheckedResolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            trust_env=not is_local(self._account.host),  # proxies lead outwards
             auto_decompress=False,
         )
         transport = AioHttpTransport(session=http, connection_timeout=self._connect_s, read_timeout=_STALL_S)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepanalyze.datasources.connectors.azure_blob.listing import listing_query, parse_page
+from deepanalyze.datasources.connectors.azure_blob.names import base_name, printable
+
+
+def page(inner: str, marker: str = "") -> bytes:
+    return (
+        '\ufeff<?xml version="1.0" encoding="utf-8"?><EnumerationResults ContainerName="c">'
+        f"<Blobs>{inner}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"
+    ).encode()
+
+
+def blob(name: str, properties: str = "<Content-Length>5</Content-Length>", attributes: str = "") -> str:
+    return f"<Blob><Name{attributes}>{escape(name)}</Name><Properties>{properties}</Properties></Blob>"
+
+
+def test_a_page() -> None:
+    found = parse_page(
+        page(
+            blob(
+                "a/b.csv",
+                "<Last-Modified>Wed, 01 Jan 2020 00:00:00 GMT</Last-Modified><Etag>0x8D</Etag>"
+                "<Content-Length>7</Content-Length><Content-Type>text/csv</Content-Type><AccessTier>Hot</AccessTier>",
+            )
+            + "<BlobPrefix><Name>a/c/</Name></BlobPrefix>",
+            marker="next one",
+        )
+    )
+    file, folder = found.items
+    assert (file.kind, file.path, file.name, file.size, file.modified_at) == (
+        "blob",
+        "a/b.csv",
+        "b.csv",
+        7,
+        1577836800,
+    )
+    assert file.metadata == {"content_type": "text/csv", "etag": '"0x8D"', "tier": "Hot"}
+    assert (folder.kind, folder.path, folder.name, folder.size) == ("folder", "a/c/", "c", None)
+    assert found.next_marker == "next one"
+
+
+def test_names_that_xml_cannot_hold_come_encoded() -> None:
+    (item,) = parse_page(page(blob("a%01%25b%EF%BF%BF.csv", attributes=' Encoded="true"'))).items
+    assert item.path == "a\x01%b\uffff.csv"
+    (item,) = parse_page(page(blob("100%25.csv"))).items
+    assert item.path == "100%25.csv"
+
+
+def test_directories_of_a_hierarchical_namespace_are_no_blobs() -> None:
+    listed = blob("d", "<ResourceType>directory</ResourceType>") + blob(
+        "d/x", "<ResourceType>file</ResourceType>"
+    )
+    assert [item.path for item in parse_page(page(listed)).items] == ["d/x"]
+
+
+def test_a_page_larger_than_what_is_parsed_at_once() -> None:
+    names = [f"folder/☃ number {number}.csv" for number in range(5000)]
+    found = parse_page(page("".join(map(blob, names))))
+    assert [item.path for item in found.items] == names
+    assert found.next_marker is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html></html>", b"not xml", page("")[:-10], b"<EnumerationResults>", b"\xff\xfe"]
+)
+def test_what_is_not_a_listing(body: bytes) -> None:
+    with pytest.raises(ValueError, match="not"):
+        parse_page(body)
+
+
+def test_entities_do_not_explode() -> None:
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
+        f'<!ENTITY {chr(98 + n)} "{("&" + chr(97 + n) + ";") * 10}">' for n in range(12)
+    )
+    with pytest.raises(ValueError, match="not XML"):
+        parse_page((bomb + "]><EnumerationResults><x>&m;</x></EnumerationResults>").encode())
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), min_size=1))
+def test_any_name_survives(name: str) -> None:
+    (item,) = parse_page(page(blob(name))).items
+    assert item.path == name
+    assert item.name
+    assert item.path.endswith(item.name) or item.name == "/" or item.path.endswith(item.name + "/")
+
+
+def test_a_query_is_quoted() -> None:
+    query = listing_query("a b/+&☃", folders=True, marker="x=y", max_results=3)
+    assert query == (
+        "restype=container&comp=list&prefix=a%20b%2F%2B%26%E2%98%83&delimiter=%2F&marker=x%3Dy&maxresults=3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("a/b.csv", "b.csv"), ("a/b/", "b"), ("/", "/"), ("a//", "/"), ("/x", "x"), ("x", "x")]
+)
+def test_base_names(path: str, name: str) -> None:
+    assert base_name(path) == name
+
+
+def test_printable_names() -> None:
+    assert printable("a\tb☃\u202ec") == "a\\tb☃\\u202ec"
+    assert printable("x" * 400) == "x" * 300 + "…"
