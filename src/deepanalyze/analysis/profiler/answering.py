@@ -24,17 +24,32 @@ HOW_TO_ATTACH = (
 def answer(state: State) -> str:
     notes = understanding_notes(state)
     if not any(t.rows for t in state.data.tables.values()):
-        names = listed([f"{spoken(t.name)} ({listed([spoken(c.name) for c in t.columns]) or 'no columns'})" for t in state.data.tables.values()])
-        return join([truncation_note(state), f"There are no rows to analyse: the data has only {names}.", *unreadable(state.data), NOT_A_MODEL])
+        names = listed(
+            [
+                f"{spoken(t.name)} ({listed([spoken(c.name) for c in t.columns]) or 'no columns'})"
+                for t in state.data.tables.values()
+            ]
+        )
+        return join(
+            [
+                truncation_note(state),
+                f"There are no rows to analyse: the data has only {names}.",
+                *unreadable(state.data),
+                NOT_A_MODEL,
+            ]
+        )
     found = findings_of(state)
+    # that a question was not understood matters most; what was assumed can wait
+    astray = state.plan is not None and state.plan.kind == "overview"
     points = "\n".join(f"- {point}" for point in found.points)
     quality = "\n".join(f"- {note}" for note in quality_notes(state)[:10])
     caveats = " ".join(found.caveats)
     return join([
         truncation_note(state),
-        *notes,
+        *(notes if astray else ()),
         found.headline,
         points,
+        *(() if astray else notes),
         *found.tables[:2],
         f"**About the data**\n\n{quality}" if quality else "",
         caveats,
@@ -55,17 +70,26 @@ def understanding_notes(state: State) -> list[str]:
     notes = list(plan.notes)
     if plan.unknown and plan.kind == "overview":
         words = listed([f"“{safe(w, 40)}”" for w in plan.unknown[:6]])
-        notes.insert(0, f"I found no column that fits {words}. {columns_there_are(state.data)} Here is a general profile instead.")
+        notes.insert(
+            0,
+            f"I found no column that fits {words}. {columns_there_are(state.data)} Here is a general profile instead.",
+        )
     elif plan.unknown:
         words = listed([f"“{safe(w, 40)}”" for w in plan.unknown[:6]])
         notes.append(f"These words of the question name nothing in the data and were left aside: {words}.")
     elif plan.kind == "overview":
-        notes.append("The question names no column that I know how to analyse, so this is a general profile. " + columns_there_are(state.data))
+        notes.append(
+            "The question names no column that I know how to analyse, so this is a general profile. "
+            + columns_there_are(state.data)
+        )
     return notes
 
 
 def columns_there_are(data: Data) -> str:
-    told = [f"{spoken(t.name)}: {listed([spoken(c.name) for c in t.columns], 40)}" for t in list(data.tables.values())[:8]]
+    told = [
+        f"{spoken(t.name)}: {listed([spoken(c.name) for c in t.columns], 40)}"
+        for t in list(data.tables.values())[:8]
+    ]
     return f"The columns are: {'; '.join(told)}."
 
 
@@ -75,7 +99,11 @@ def where(state: State) -> str:
     if not written:
         why = state.failures.get("report")
         return f"The report could not be written: {safe(why, 200)}." if why else ""
-    charts = f" with {len(figures)} chart{'s' if len(figures) != 1 else ''} ({listed([spoken(path) for path, _ in figures])})" if figures else ""
+    charts = (
+        f" with {len(figures)} chart{'s' if len(figures) != 1 else ''} ({listed([spoken(path) for path, _ in figures])})"
+        if figures
+        else ""
+    )
     return f"The report is in `{state.report_name}`{charts}."
 
 
@@ -85,7 +113,11 @@ def unreadable(data: Data) -> list[str]:
 
 def no_files_answer(files: Sequence[DataFile]) -> str:
     others = [safe(f.name) for f in files if not f.name.startswith("figures/")]
-    seen = f" I see {listed(others)}, but I read only tables (CSV, TSV, JSON, JSON Lines, Parquet and Excel files)." if others else ""
+    seen = (
+        f" I see {listed(others)}, but I read only tables (CSV, TSV, JSON, JSON Lines, Parquet and Excel files)."
+        if others
+        else ""
+    )
     return join([
         f"I have no data to analyse yet.{seen}",
         HOW_TO_ATTACH,
@@ -95,9 +127,14 @@ def no_files_answer(files: Sequence[DataFile]) -> str:
 
 
 def nothing_readable_answer(state: State) -> str:
-    failed = unreadable(state.data) or [f"- {safe(n)}: {safe(w, 200)}" for n, w in state.results.get("read", {}).get("failed", ())]
+    failed = unreadable(state.data) or [
+        f"- {safe(n)}: {safe(w, 200)}" for n, w in state.results.get("read", {}).get("failed", ())
+    ]
     broken = [f"- the step “{safe(step)}” failed: {safe(why, 200)}" for step, why in state.failures.items()]
-    names = [f"- {safe(f.name)} ({rows(f.rows) if f.rows is not None else f'{f.bytes:,} bytes'})" for f in state.files[:20]]
+    names = [
+        f"- {safe(f.name)} ({rows(f.rows) if f.rows is not None else f'{f.bytes:,} bytes'})"
+        for f in state.files[:20]
+    ]
     return join([
         truncation_note(state),
         "None of the files could be read as a table with columns, so there is nothing to compute with:",

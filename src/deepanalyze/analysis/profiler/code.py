@@ -29,22 +29,3 @@ def kit(module: str) -> str:
 def block(*parts: str | Sequence[str]) -> str:
     lines = [part if isinstance(part, str) else "\n".join(part) for part in parts]
     return "\n\n".join(part for part in lines if part)
-
-
-def paragraphs(items: Iterable[str], indent: str = "    ", width: int = 96) -> list[str]:
-    """Items of a list literal; texts that are too long for a line go on in adjacent literals."""
-    result = []
-    for text in items:
-        pieces = pieces_of(text, width)
-        lines = [f"{indent}{literal(piece)}" for piece in pieces]
-        result.append("\n".join(lines) + ",")
-    return result
-
-
-def pieces_of(text: str, width: int) -> list[str]:
-    pieces, rest = [], text
-    while len(rest) > width:
-        cut = rest.rfind(" ", width // 2, width) + 1 or width
-        pieces.append(rest[:cut])
-        rest = rest[cut:]
-    return [*pieces, rest]

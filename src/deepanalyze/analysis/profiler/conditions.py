@@ -42,7 +42,13 @@ class Condition:
             return f"the month is {MONTHS[int(self.value) - 1].title()}"
         if self.operator == "year":
             return f"the year is {self.value}"
-        names = {"==": "is", ">": "is more than", ">=": "is at least", "<": "is less than", "<=": "is at most"}
+        names = {
+            "==": "is",
+            ">": "is more than",
+            ">=": "is at least",
+            "<": "is less than",
+            "<=": "is at most",
+        }
         value = f"{self.value:,g}" if isinstance(self.value, float) else self.value
         return f"{self.column.name} {names.get(self.operator, self.operator)} {value}"
 
@@ -61,7 +67,9 @@ def comparisons(reading: Reading, reachable: Sequence[str]) -> list[Condition]:
     for match in COMPARISON.finditer(reading.normalised):
         column = measure_near(reading, match.start(), reachable)
         if column:
-            operator = next((sign for word, sign in SIGNS if match.group("op").startswith(word)), ">")
+            operator: Operator = next(
+                (sign for word, sign in SIGNS if match.group("op").startswith(word)), ">"
+            )
             found.append(Condition(column, operator, float(match.group(2).replace(",", ""))))
     return found
 
@@ -73,7 +81,9 @@ def measure_near(reading: Reading, place: int, reachable: Sequence[str]) -> Colu
     after = [m for start, m in places if start >= place]
     for mention in (*before, *after):
         for table in reachable:
-            column = next((c for c in mention.columns if c.table == table and c.kind in ("number", "calendar")), None)
+            column = next(
+                (c for c in mention.columns if c.table == table and c.kind in ("number", "calendar")), None
+            )
             if column:
                 return column
     return None
@@ -120,9 +130,14 @@ def calendar_conditions(reading: Reading, data: Data, table: str) -> list[Condit
     """ "in January", "in 2013", where the table has a date or such a column."""
     found: list[Condition] = []
     dates = data.tables[table].of_kind("date")
-    for part, pattern in (("month", rf"\b(?:in|during|of|for|since)\s+({'|'.join(MONTHS)})\b"), ("year", r"\b(?:in|during|of|for)\s+((?:1[6-9]|20|21)\d\d)\b")):
+    for part, pattern in (
+        ("month", rf"\b(?:in|during|of|for|since)\s+({'|'.join(MONTHS)})\b"),
+        ("year", r"\b(?:in|during|of|for)\s+((?:1[6-9]|20|21)\d\d)\b"),
+    ):
         match = re.search(pattern, reading.normalised)
-        column = next((c for c in data.tables[table].of_kind("calendar") if name_words(c.name)[-1:] == (part,)), None)
+        column = next(
+            (c for c in data.tables[table].of_kind("calendar") if name_words(c.name)[-1:] == (part,)), None
+        )
         if not match:
             continue
         value = float(MONTHS.index(match.group(1)) + 1 if part == "month" else int(match.group(1)))

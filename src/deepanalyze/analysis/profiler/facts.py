@@ -95,7 +95,9 @@ def table_from(name: str, printed: Mapping[str, Any], **more: Any) -> Table:
     columns = []
     for row in printed["columns"]:
         column, kind, missing, distinct, low, mean, high, far = (list(row) + [None] * 8)[:8]
-        columns.append(Column(name, column, kind, missing or 0, distinct or 0, low, mean, high, int(far or 0)))
+        columns.append(
+            Column(name, column, kind, missing or 0, distinct or 0, low, mean, high, int(far or 0))
+        )
         if column in printed.get("minutes", ()):
             columns[-1] = replace(columns[-1], unit="minutes")
     return Table(
@@ -111,4 +113,6 @@ def table_from(name: str, printed: Mapping[str, Any], **more: Any) -> Table:
 
 def link_from(printed: Mapping[str, Any]) -> Link:
     pairs = tuple((a, b) for a, b in printed["on"])
-    return Link(printed["many"], printed["one"], pairs, printed["matched"], printed["of"], printed["repeated"])
+    return Link(
+        printed["many"], printed["one"], pairs, printed["matched"], printed["of"], printed["repeated"]
+    )

@@ -45,4 +45,16 @@ def level_name(plan: Plan, label: str) -> str:
     return safe(label, 60)
 
 
-__all__ = ["Findings", "condition_words", "fixed", "level_name", "listed", "number", "percent", "safe", "spoken", "unit_of", "with_unit"]
+__all__ = [
+    "Findings",
+    "condition_words",
+    "fixed",
+    "level_name",
+    "listed",
+    "number",
+    "percent",
+    "safe",
+    "spoken",
+    "unit_of",
+    "with_unit",
+]

@@ -17,7 +17,9 @@ DRIVERS = re.compile(
     r"\b(drives?|drivers?|driven|affect\w*|influenc\w*|impacts?|effects?|caus\w+|explains?|determin\w+|predict\w*|factors?"
     r"|why|depends?|contribut\w+|leads? to|matters? (?:most )?for)\b"
 )
-REVERSED = re.compile(r"\b(driven|affected|influenced|caused|explained|determined|predicted|impacted) by\b|\bdepends?\b( up)?on")
+REVERSED = re.compile(
+    r"\b(driven|affected|influenced|caused|explained|determined|predicted|impacted) by\b|\bdepends?\b( up)?on"
+)
 OF_ON = re.compile(r"\b(impacts?|effects?|influences?)\b.* on\b")
 COUNT = re.compile(r"\b(how many|number of|count of|counts?|how often)\b")
 TOP = re.compile(
@@ -37,8 +39,12 @@ STATISTICS: tuple[tuple[Statistic, str], ...] = (
     ("max", r"\b(maximum|max)\b"),
     ("min", r"\b(minimum|min)\b"),
 )
-GROUPING = re.compile(r"\b(by|per|for each|for every|each|across|among|in each|of each|between different|grouped by)\b")
-ADDITIVE = re.compile(r"revenue|sales?\b|amount|quantity|profit|cost|income|volume|units|total|spend|order", re.I)
+GROUPING = re.compile(
+    r"\b(by|per|for each|for every|each|across|among|in each|of each|between different|grouped by)\b"
+)
+ADDITIVE = re.compile(
+    r"revenue|sales?\b|amount|quantity|profit|cost|income|volume|units|total|spend|order", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Intent:
     statistic: Statistic | None = None
     top: int | None = None
     ascending: bool = False
+    distinct: bool = False  # how many different ones
 
 
 def intent_of(reading: Reading) -> Intent:
@@ -64,6 +71,8 @@ def intent_of(reading: Reading) -> Intent:
     if COUNT.search(text) and not statistic:
         if TREND.search(text) and not [m for m in grouped if not may_be_time(m)]:
             return Intent("trend", None, tuple(grouped), "count")
+        if not grouped and (kinds := counted_kinds(reading)):
+            return Intent("count", None, kinds, "count", distinct=True)
         return Intent("count", first_measure(measures), tuple(grouped), "count", top, ascending)
     if RELATION.search(text) and len(reading.mentions) > 1:
         target, *rest = reading.mentions
@@ -71,14 +80,28 @@ def intent_of(reading: Reading) -> Intent:
     if TOP.search(text) and reading.mentions:
         return top_intent(reading, grouped, statistic, top, ascending)
     if TREND.search(text):
-        target = first_measure([m for m in measures if not may_be_time(m)])
-        if target or not reading.strangers:
-            return Intent("trend", target, tuple(m for m in grouped if not may_be_time(m)), statistic)
+        followed = first_measure([m for m in measures if not may_be_time(m)])
+        if followed or not reading.strangers:
+            return Intent("trend", followed, tuple(m for m in grouped if not may_be_time(m)), statistic)
     if reading.mentions and (statistic or grouped or any(is_measured(m) for m in measures)):
-        return Intent("aggregate", first_measure(measures), tuple(grouped or others(measures)), statistic, top, ascending)
+        return Intent(
+            "aggregate",
+            first_measure(measures),
+            tuple(grouped or others(measures)),
+            statistic,
+            top,
+            ascending,
+        )
     if [m for m in reading.mentions if m.columns]:
         return Intent("aggregate", None, tuple(m for m in reading.mentions if m.columns), "count")
     return Intent("aggregate" if statistic else "overview", statistic=statistic)
+
+
+def counted_kinds(reading: Reading) -> tuple[Mention, ...]:
+    """ "how many different products", "how many carriers are there": values are counted, not rows."""
+    named = tuple(m for m in reading.mentions if m.columns and not is_measured(m) and not may_be_time(m))[:1]
+    said = re.search(r"\b(distinct|different|unique)\b", reading.normalised)
+    return named if said or not any(m.table or is_measured(m) for m in reading.mentions) else ()
 
 
 def others(measures: list[Mention]) -> list[Mention]:
@@ -100,16 +123,20 @@ def drivers_intent(reading: Reading) -> Intent:
     causes, outcomes = (after, before) if found is not None else (before, after)
     if not outcomes:  # "which factors matter for C", "why is C so high"
         causes, outcomes = outcomes, causes
-    target = next((m for m in outcomes if is_measured(m)), None) or next((m for m in outcomes if m.columns), None)
+    target = next((m for m in outcomes if is_measured(m)), None) or next(
+        (m for m in outcomes if m.columns), None
+    )
     rest = tuple(m for m in (*causes, *outcomes) if m is not target)
     return Intent("drivers", target, rest)
 
 
-def top_intent(reading: Reading, grouped: list[Mention], statistic: Statistic | None, top: int | None, low: bool) -> Intent:
+def top_intent(
+    reading: Reading, grouped: list[Mention], statistic: Statistic | None, top: int | None, low: bool
+) -> Intent:
     """ "top 5 X by Y", "X with the highest Y", "which X has the most flights": Y is what can be measured."""
     measure = next((m for m in grouped if is_measured(m)), None) or first_measure(list(reading.mentions))
-    groups = tuple(m for m in reading.mentions if m is not measure and (m.columns or m.calendar) and not is_measured(m))
-    if measure is None and not groups:
+    groups = tuple(m for m in reading.mentions if m is not measure and not is_measured(m))
+    if measure is None and not any(m.columns or m.calendar for m in groups):
         tables = tuple(m for m in reading.mentions if m.table)
         return Intent("overview" if not tables else "count", None, tables, "count", top, low)
     if measure is None:
@@ -124,7 +151,9 @@ def grouped_mentions(reading: Reading) -> list[Mention]:
         stop = next((m.start() for m in GROUPING.finditer(text, match.end())), len(text))
         span = [m for m in reading.mentions if match.end() <= reading.words[m.first].start < stop]
         for i, mention in enumerate(span):
-            between = text[reading.words[span[i - 1].first].start : reading.words[mention.first].start] if i else ""
+            between = (
+                text[reading.words[span[i - 1].first].start : reading.words[mention.first].start] if i else ""
+            )
             if i and not re.search(r"\band\b|,|&", between):
                 break
             found.append(mention)
@@ -146,7 +175,9 @@ def first_measure(mentions: list[Mention]) -> Mention | None:
 
 
 def top_of(reading: Reading) -> int | None:
-    for match in re.finditer(r"\b(?:top|bottom|first|best|worst|highest|lowest|largest|smallest)\s+(\w+)", reading.normalised):
+    for match in re.finditer(
+        r"\b(?:top|bottom|first|best|worst|highest|lowest|largest|smallest)\s+(\w+)", reading.normalised
+    ):
         word = match.group(1)
         if word.isdecimal() and 0 < int(word) <= 1000:
             return int(word)
@@ -157,4 +188,6 @@ def top_of(reading: Reading) -> int | None:
 
 def is_additive(column: Column) -> bool:
     """Whether adding up makes sense where the question does not say how: money and quantities, not rates."""
-    return bool(ADDITIVE.search(column.name.replace("_", " "))) and not re.search(r"avg|average|mean|rate|per|price", column.name, re.I)
+    return bool(ADDITIVE.search(column.name.replace("_", " "))) and not re.search(
+        r"avg|average|mean|rate|per|price", column.name, re.I
+    )

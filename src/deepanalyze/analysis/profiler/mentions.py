@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deepanalyze.analysis.profiler.facts import Column, Data, Table
-from deepanalyze.analysis.profiler.lexicon import NUMBER_WORDS, STOP_WORDS, TOPICS
+from deepanalyze.analysis.profiler.lexicon import MONTHS, NUMBER_WORDS, STOP_WORDS, TOPICS
 from deepanalyze.analysis.profiler.words import Word, closeness, name_words, normalise, stem, words_of
 
 FULL = 0.75
@@ -49,14 +49,26 @@ def read_question(question: str, data: Data) -> Reading:
     normalised = normalise(question)
     words = words_of(normalised)
     taken = set(units_after_numbers(words))
-    mentions = column_mentions(normalised, words, data.columns, taken, least=FULL)
+    tables = {name_words(name) for name in data.tables}
+    columns = [c for c in data.columns if is_asked_for(c, tables)]
+    mentions = column_mentions(normalised, words, columns, taken, least=FULL)
     mentions += table_mentions(words, data, taken)
-    mentions += column_mentions(normalised, words, data.columns, taken, least=0.3)
+    mentions += column_mentions(normalised, words, columns, taken, least=0.3)
     mentions += topic_mentions(words, data, taken)
     mentions += calendar_mentions(words, taken)
     values = {w.text for hit in data.hits for w in words_of(normalise(hit.value))}
-    strangers = [w.text for i, w in enumerate(words) if i not in taken and is_content(w) and w.text not in values]
+    strangers = [
+        w.text for i, w in enumerate(words) if i not in taken and is_content(w) and w.text not in values
+    ]
     return Reading(question, normalised, words, sorted(mentions, key=lambda m: m.first), strangers)
+
+
+def is_asked_for(column: Column, tables: set[tuple[str, ...]]) -> bool:
+    """In the table flights, "flights" are its rows: neither the id `flight` nor a count of flights elsewhere."""
+    names = name_words(column.name)
+    if names == name_words(column.table):
+        return column.kind != "id"
+    return names not in tables or column.kind not in ("id", "number")
 
 
 def units_after_numbers(words: Sequence[Word]) -> Iterable[int]:
@@ -68,7 +80,7 @@ def units_after_numbers(words: Sequence[Word]) -> Iterable[int]:
 
 def is_content(word: Word) -> bool:
     plain = word.text not in STOP_WORDS and word.stem not in STOP_WORDS and word.text not in NUMBER_WORDS
-    return plain and word.text[0].isalpha() and len(word.text) > 2
+    return plain and word.text not in MONTHS and word.text[0].isalpha() and len(word.text) > 2
 
 
 def column_mentions(
@@ -102,27 +114,33 @@ def fit(
     """How much of the column's name the question says (over 1 when literally), and with which of its words."""
     raw = column.name.lower()
     names = name_words(column.name)
-    if "_" in raw and raw in normalised or not raw.isascii() and raw in normalised:
+    if ("_" in raw and raw in normalised) or (not raw.isascii() and raw in normalised):
         positions = frozenset(i for i, w in enumerate(words) if w.stem in map(stem, words_stems(raw)))
         return 2.0, positions - taken
     total, positions_found = 0.0, set()
     table = name_words(column.table)
-    if column.kind == "id" and names == table:  # in the table flights, "flights" are its rows
-        return 0.0, frozenset()
     for name in names:
-        scores = [(closeness(w.stem, name), -i) for i, w in enumerate(words) if i not in taken and asks(w, raw)]
+        scores = [
+            (closeness(w.stem, name), -i) for i, w in enumerate(words) if i not in taken and asks(w, raw)
+        ]
         best, position = max(scores, default=(0.0, 0))
         if best:
             total += best
             positions_found.add(-position)
         else:  # "air time": a plain word counts beside one that was found
-            beside = [i for p in positions_found for i in (p - 1, p + 1) if 0 <= i < len(words) and i not in taken]
+            beside = [
+                i for p in positions_found for i in (p - 1, p + 1) if 0 <= i < len(words) and i not in taken
+            ]
             found = next((i for i in beside if words[i].stem == name), None)
             if found is not None:
                 total += 1
                 positions_found.add(found)
     if names == ("name",) and positions_found:  # "airline name" means airlines.name
-        near = [i for i, w in enumerate(words) if any(closeness(w.stem, t) >= 0.8 for t in table) and i not in taken]
+        near = [
+            i
+            for i, w in enumerate(words)
+            if any(closeness(w.stem, t) >= 0.8 for t in table) and i not in taken
+        ]
         if not near:
             return 0.3, frozenset(positions_found)
         positions_found.add(near[0])

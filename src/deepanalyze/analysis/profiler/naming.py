@@ -8,7 +8,21 @@ from collections.abc import Iterable, Sequence
 
 from deepanalyze.analysis.conversation import DataFile
 
-READABLE = (".csv", ".tsv", ".tab", ".txt", ".psv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls")
+READABLE = (
+    ".csv",
+    ".tsv",
+    ".tab",
+    ".txt",
+    ".psv",
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".parquet",
+    ".pq",
+    ".xlsx",
+    ".xlsm",
+    ".xls",
+)
 PACKED = re.compile(r"\.(gz|bz2|xz|zip)$", re.I)
 OURS = re.compile(r"^(report(-\d+)?\.md$|figures/)")
 MAX_FILES = 2000

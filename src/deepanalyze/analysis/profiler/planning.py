@@ -39,10 +39,13 @@ class Plan:
     groups: tuple[Field, ...] = ()
     drivers: tuple[Field, ...] = ()
     controls: tuple[Field, ...] = ()
-    blocks: Mapping[str, Sequence[str]] = field(default_factory=dict)  # drivers that the question names as one
+    blocks: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # drivers that the question names as one
     statistic: Statistic = "mean"
     top: int | None = None
     ascending: bool = False
+    distinct: bool = False
     date: Field | None = None
     conditions: tuple[Condition, ...] = ()
     joins: tuple[Join, ...] = ()
@@ -92,14 +95,26 @@ class Frame:
         for column in here:
             if found := self.field(column):
                 return found
+        if mention.table and not mention.columns:
+            return self.key_of(mention.table.name)
         return self.calendar(mention.calendar) if mention.calendar else None
+
+    def key_of(self, table: str) -> Field | None:
+        """ "top customers" in a table of orders: the column that says whose order it is."""
+        link = self.link_to(table) if table != self.base.name else None
+        own = self.base.column(link.on[0][0]) if link and len(link.on) == 1 else None
+        return Field(own.name, own) if own else None
 
     def calendar(self, part: str) -> Field | None:
         own = next((c for c in self.base.of_kind("calendar") if name_words(c.name)[-1:] == (part,)), None)
         if own:
             return Field(own.name, own)
         date = next(iter(self.base.of_kind("date")), None)
-        return Field(f"{part} of {date.name}", date, part) if date else None
+        return (
+            Field(part if not self.base.column(part) else f"{part} of {date.name}", date, part)
+            if date
+            else None
+        )
 
     def made_joins(self) -> tuple[Join, ...]:
         return tuple(Join(link, tuple(columns)) for link, columns in self.joins.values() if columns)
@@ -112,7 +127,14 @@ def plan_for(question: str, data: Data) -> Plan:
     frame = Frame(base, data)
     notes = [*choice_notes(intent, base, data)]
     conditions = conditions_for(reading, frame)
-    plan = Plan(intent.kind, base, conditions=conditions, top=intent.top, ascending=intent.ascending)
+    plan = Plan(
+        intent.kind,
+        base,
+        conditions=conditions,
+        top=intent.top,
+        ascending=intent.ascending,
+        distinct=intent.distinct,
+    )
     target = frame.of(intent.target) if intent.target else None
     if intent.kind == "drivers":
         plan = drivers_plan(plan, intent, frame, target, notes)
@@ -124,7 +146,9 @@ def plan_for(question: str, data: Data) -> Plan:
         notes.append(f"No key links {', '.join(missing)} to {base.name}, so those columns were left out.")
     named = {w for c in conditions for w in str(c.words).lower().split()}
     unknown = tuple(w for w in reading.strangers if w not in named)
-    return replace(plan, joins=frame.made_joins(), label=label, label_of=label_of, notes=tuple(notes), unknown=unknown)
+    return replace(
+        plan, joins=frame.made_joins(), label=label, label_of=label_of, notes=tuple(notes), unknown=unknown
+    )
 
 
 def base_for(intent: Intent, reading: Reading, data: Data) -> Table:
@@ -132,15 +156,21 @@ def base_for(intent: Intent, reading: Reading, data: Data) -> Table:
     asked = [m for m in (intent.target, *intent.others) if m]
     options = [c.table for c in intent.target.columns] if intent.target else []
     if not options:
-        options = [m.table.name for m in reading.mentions if m.table] or [
-            c.table for m in asked for c in m.columns
-        ] or list(data.tables)
+        options = (
+            [m.table.name for m in reading.mentions if m.table]
+            or [c.table for m in asked for c in m.columns]
+            or list(data.tables)
+        )
         if intent.kind == "count" and not any(m.table for m in reading.mentions):
             options += [li.many for li in data.links if li.one in options]
 
     def worth(name: str) -> tuple[int, bool, int]:
         frame = Frame(data.tables[name], data)
-        reached = sum(any(frame.reaches(c.table) for c in m.columns) or (m.table is not None and frame.reaches(m.table.name)) for m in asked)
+        reached = sum(
+            any(frame.reaches(c.table) for c in m.columns)
+            or (m.table is not None and frame.reaches(m.table.name))
+            for m in asked
+        )
         return (reached, not data.tables[name].truncated, data.tables[name].rows)
 
     return data.tables[max(options, key=worth)]
@@ -149,10 +179,21 @@ def base_for(intent: Intent, reading: Reading, data: Data) -> Table:
 def choice_notes(intent: Intent, base: Table, data: Data) -> Iterable[str]:
     """Says which table was used where another one seems to hold the same thing."""
     columns = intent.target.columns if intent.target else ()
-    others = sorted({c.table for c in columns if c.table != base.name})
-    if others:
+    words = {w for c in columns[:1] for w in name_words(c.name)}
+    same = [
+        c
+        for c in data.columns
+        if c.table != base.name and c.is_measure and words and words <= set(name_words(c.name))
+    ]
+    others = sorted({c.table for c in columns if c.table != base.name} | {c.table for c in same})
+    if others and columns:
         rivals = ", ".join(f"{name} ({data.tables[name].rows:,} rows)" for name in others)
-        yield f"The numbers come from {base.name} ({base.rows:,} rows), which is the more complete one, not from {rivals}."
+        why = (
+            "the more complete one"
+            if all(data.tables[n].rows <= base.rows for n in others)
+            else "the one that fits the question"
+        )
+        yield f"The numbers are computed from {base.name} ({base.rows:,} rows), {why}, not from {rivals}."
     names = sorted({c.name for c in columns if c.table == base.name})
     if len(names) > 1:
         yield f"The question fits {' and '.join(names[:4])}; {columns_first(intent, base)} was taken."
@@ -163,7 +204,10 @@ def columns_first(intent: Intent, base: Table) -> str:
 
 
 def conditions_for(reading: Reading, frame: Frame) -> tuple[Condition, ...]:
-    reachable = [frame.base.name, *(n for n in frame.data.tables if n != frame.base.name and frame.reaches(n))]
+    reachable = [
+        frame.base.name,
+        *(n for n in frame.data.tables if n != frame.base.name and frame.reaches(n)),
+    ]
     found = []
     for condition in conditions_of(reading, frame.data, reachable):
         place = frame.field(condition.column)
@@ -179,7 +223,11 @@ def drivers_plan(plan: Plan, intent: Intent, frame: Frame, target: Field | None,
     blocks: dict[str, list[str]] = {}
     for mention in intent.others:
         columns = members(mention, frame) if mention.table else []
-        found = [one for one in ([frame.field(c) for c in columns] or [frame.of(mention)]) if one and one.name != target.name]
+        found = [
+            one
+            for one in ([frame.field(c) for c in columns] or [frame.of(mention)])
+            if one and one.name != target.name
+        ]
         fields += [one for one in found if one not in fields]
         if mention.table and len(found) > 1:
             blocks[f"all of {mention.table.name}"] = [one.name for one in found]
@@ -187,8 +235,14 @@ def drivers_plan(plan: Plan, intent: Intent, frame: Frame, target: Field | None,
         others = [c for c in frame.base.columns if c.name != target.name and suits_as_driver(c, frame.base)]
         fields = [Field(c.name, c) for c in others]
         notes.append("The question names no drivers, so every usable column was tried.")
-    controls = [c for c in (frame.calendar("hour"), frame.calendar("month")) if c and c.name not in {f.name for f in fields}]
-    controls = [c for c in controls if c.column.distinct > 1 and not (c.part == "hour" and dates_only(c.column))]
+    controls = [
+        c
+        for c in (frame.calendar("hour"), frame.calendar("month"))
+        if c and c.name not in {f.name for f in fields}
+    ]
+    controls = [
+        c for c in controls if c.column.distinct > 1 and not (c.part == "hour" and dates_only(c.column))
+    ]
     return replace(plan, target=target, drivers=tuple(fields[:60]), controls=tuple(controls), blocks=blocks)
 
 
@@ -204,7 +258,11 @@ def members(mention: Mention, frame: Frame) -> list[Column]:
     link = frame.link_to(mention.table.name)
     keys = {b for _, b in link.on} if link else set()
     columns = mention.columns or mention.table.columns
-    return [c for c in columns if c.name not in keys and suits_as_driver(c, mention.table) and c.kind != "calendar"]
+    return [
+        c
+        for c in columns
+        if c.name not in keys and suits_as_driver(c, mention.table) and c.kind != "calendar"
+    ]
 
 
 def suits_as_driver(column: Column, table: Table) -> bool:
@@ -212,7 +270,11 @@ def suits_as_driver(column: Column, table: Table) -> bool:
         return False
     if column.kind == "category":
         return 2 <= column.distinct <= max(2, min(200, table.rows // 5))
-    return column.kind in ("number", "boolean", "calendar") and column.distinct > 1 and column.missing < 0.9 * table.rows
+    return (
+        column.kind in ("number", "boolean", "calendar")
+        and column.distinct > 1
+        and column.missing < 0.9 * table.rows
+    )
 
 
 def grouped_plan(
@@ -222,10 +284,15 @@ def grouped_plan(
     if kind == "overview":
         return plan
     if target and not target.column.is_measure and kind != "relation":
-        intent, target = replace(intent, target=None, others=(*intent.others, *filter(None, [intent.target]))), None
-    groups = [g for g in (frame.of(m) for m in intent.others if m.columns or m.calendar) if g and g != target]
+        intent, target = (
+            replace(intent, target=None, others=(*intent.others, *filter(None, [intent.target]))),
+            None,
+        )
+    groups = [g for g in (frame.of(m) for m in intent.others) if g and g != target]
     if kind == "count" and target:
-        if any(c.column.name == target.name for c in plan.conditions) or intent.others and not numbers_of(reading):
+        if any(c.column.name == target.name for c in plan.conditions) or (
+            intent.others and not numbers_of(reading)
+        ):
             target = None
         elif target.column.kind == "number":
             kind, statistic = "aggregate", "sum"
@@ -235,15 +302,47 @@ def grouped_plan(
         if reading.strangers and statistic:
             return replace(plan, kind="overview")
         statistic = "count"
-    if kind == "aggregate" and target and len(groups) == 1 and groups[0].column.kind == "number" and groups[0].column.distinct > 50:
+    if (
+        kind == "aggregate"
+        and target
+        and len(groups) == 1
+        and groups[0].column.kind == "number"
+        and groups[0].column.distinct > 50
+    ):
         return replace(plan, kind="relation", target=target, groups=tuple(groups))
     if kind == "trend" and not (date := time_field(frame, groups)):
         kind = "aggregate"
     elif kind == "trend":
         rest = tuple(g for g in groups if g.column.kind in ("category", "boolean"))[:1]
-        return replace(plan, kind=kind, target=target, groups=rest, date=date, statistic=statistic or default_statistic(target))
-    groups = [g for g in groups if g.column.kind in GROUPINGS or g.part or g.column.kind in ("number", "date")][:2]
-    return replace(plan, kind=kind, target=target, groups=tuple(groups), statistic=statistic or default_statistic(target, kind))
+        return replace(
+            plan,
+            kind=kind,
+            target=target,
+            groups=rest,
+            date=date,
+            statistic=statistic or default_statistic(target),
+        )
+    if kind == "top" and not groups and (own := self_key(frame.base)):
+        groups = [own]
+    groups = [
+        g for g in groups if g.column.kind in GROUPINGS or g.part or g.column.kind in ("number", "date")
+    ][:2]
+    return replace(
+        plan,
+        kind=kind,
+        target=target,
+        groups=tuple(groups),
+        statistic=statistic or default_statistic(target, kind),
+    )
+
+
+def self_key(base: Table) -> Field | None:
+    """ "top 5 orders by revenue": every row is its own group, under its most telling name."""
+    unique = [
+        c for c in base.columns if c.kind in ("id", "text", "category") and c.distinct >= 0.9 * base.rows
+    ]
+    named = next((c for c in unique if is_label(c)), unique[0] if unique else None)
+    return Field(named.name, named) if named else None
 
 
 def numbers_of(reading: Reading) -> bool:
@@ -257,16 +356,26 @@ def default_statistic(target: Field | None, kind: Kind = "trend") -> Statistic:
     return "sum" if is_additive(target.column) and target.column.kind == "number" else "mean"
 
 
-def relation_plan(plan: Plan, target: Field | None, groups: Sequence[Field], statistic: Statistic | None) -> Plan:
+def relation_plan(
+    plan: Plan, target: Field | None, groups: Sequence[Field], statistic: Statistic | None
+) -> Plan:
     """Of two columns the one that can be measured is the target; two measures make a scatter."""
     if target is None or not groups:
-        return replace(plan, kind="aggregate" if target else "overview", target=target, groups=tuple(groups), statistic="mean")
+        return replace(
+            plan,
+            kind="aggregate" if target else "overview",
+            target=target,
+            groups=tuple(groups),
+            statistic="mean",
+        )
     if not target.column.is_measure and groups[0].column.is_measure:
         target, groups = groups[0], [target]
     if target.column.kind == "number" and groups[0].column.kind == "number":
         return replace(plan, target=target, groups=(groups[0],))
     if target.column.is_measure:
-        return replace(plan, kind="aggregate", target=target, groups=tuple(groups[:2]), statistic=statistic or "mean")
+        return replace(
+            plan, kind="aggregate", target=target, groups=tuple(groups[:2]), statistic=statistic or "mean"
+        )
     return replace(plan, kind="count", groups=(target, groups[0]), statistic="count")
 
 
@@ -282,9 +391,16 @@ def label_for(plan: Plan, frame: Frame) -> tuple[str | None, Field | None]:
         if one.column.kind not in ("category", "id") or one.column.table != frame.base.name:
             continue
         for link in sorted(frame.data.links, key=lambda li: frame.data.tables[li.one].rows):
-            if link.many == frame.base.name and len(link.on) == 1 and link.on[0][0] == one.name and link.repeated == 0:
+            if (
+                link.many == frame.base.name
+                and len(link.on) == 1
+                and link.on[0][0] == one.name
+                and link.repeated == 0
+            ):
                 table = frame.data.tables[link.one]
-                name = next((c for c in table.columns if c.kind in ("category", "text", "id") and is_label(c)), None)
+                name = next(
+                    (c for c in table.columns if c.kind in ("category", "text", "id") and is_label(c)), None
+                )
                 found = frame.field(name) if name and table.rows <= 20_000 else None
                 if found and found.name not in {g.name for g in (*plan.groups, *plan.drivers)}:
                     return one.name, found

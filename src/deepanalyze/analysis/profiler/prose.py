@@ -7,7 +7,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-MARKS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", "`": "\\`", "*": "\\*", "[": "\\[", "]": "\\]", "!": "\\!", "_": "\\_"}
+MARKS = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "|": "\\|",
+    "`": "\\`",
+    "*": "\\*",
+    "[": "\\[",
+    "]": "\\]",
+    "!": "\\!",
+    "_": "\\_",
+}
 
 
 def safe(value: object, width: int = 80) -> str:
@@ -21,7 +32,7 @@ def safe(value: object, width: int = 80) -> str:
 
 def number(value: Any, digits: int = 2) -> str:
     """Two decimals for ordinary numbers, three significant digits for small ones, none for whole ones."""
-    if value is None or isinstance(value, float) and not math.isfinite(value):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     if isinstance(value, str):
         return safe(value)
@@ -35,7 +46,10 @@ def number(value: Any, digits: int = 2) -> str:
 
 def fixed(value: float | None) -> str:
     """Always with two decimals, for figures that stand under each other or beside a unit."""
-    return "–" if value is None else f"{value:,.2f}".replace("-", "−") if abs(value) >= 0.005 or value == 0 else f"{value:.2g}"
+    if value is None:
+        return "–"
+    text = f"{value:,.2f}" if abs(value) >= 0.005 or value == 0 else f"{value:.2g}"
+    return text.replace("-", "−")
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -29,6 +29,7 @@ STEPS = (
     Step("tidy", loading.tidy_text, loading.tidy_code),
     Step("describe", loading.describe_text, loading.describe_code),
     Step("link", loading.link_text, loading.link_code, needed=False),
+    Step("compare", studying.compare_text, studying.compare_code, needed=False),
     Step("study", studying.study_text, studying.study_code, needed=False),
     Step("survey", studying.survey_text, studying.survey_code, needed=False),
     Step("draw", drawing.draw_text, drawing.draw_code, needed=False),
@@ -62,9 +63,13 @@ def in_answer(text: str) -> str:
 def worthwhile(step: Step, state: State) -> bool:
     if step.name in ("tidy", "describe"):
         return bool(state.results["read"]["frames"])
+    if step.name == "compare" and (state.plan is None or state.plan.kind != "drivers"):
+        return False
+    if step.name == "study" and "study" in state.failures:
+        return False
     if step.name == "survey":  # what can be said when the study of the question failed
         return "study" in state.failures and state.plan is not None
-    if step.name in ("link", "study", "draw", "report"):
+    if step.name in ("link", "compare", "study", "draw", "report"):
         return any(t.rows and t.columns for t in state.data.tables.values())
     return True
 
@@ -74,6 +79,8 @@ def after(step: Step, output: str, state: State) -> State:
     result = result_in(output, step.name)
     if result is None:
         state = replace(state, failures={**state.failures, step.name: complaint_in(output)})
+        if step.name == "compare":
+            state = replace(state, failures={**state.failures, "study": state.failures["compare"]})
     else:
         results: Mapping[str, Any] = {**state.results, step.name: result}
         state = replace(state, results=results)

@@ -65,5 +65,9 @@ def result_in(output: str, step: str) -> dict[str, Any] | None:
 
 def complaint_in(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if ": " in line and line.split(":")[0].endswith(("Error", "Exception", "Interrupt"))]
+    errors = [
+        line
+        for line in lines
+        if ": " in line and line.split(":")[0].endswith(("Error", "Exception", "Interrupt"))
+    ]
     return (errors or lines or ["the code ended without a result"])[-1][:300]

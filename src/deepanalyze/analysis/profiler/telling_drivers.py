@@ -17,10 +17,17 @@ def tell(plan: Plan, study: Mapping[str, Any]) -> Findings:
     assert plan.target is not None
     drivers: Mapping[str, Any] = study["drivers"]
     if study["n"] < 5 or not drivers:
-        return Findings(f"There are only {several(study['n'], 'usable row')} with {spoken(plan.target.name)}, too few to say what drives it.")
+        return Findings(
+            f"There are only {several(study['n'], 'usable row')} with {spoken(plan.target.name)}, too few to say what drives it."
+        )
     used = [name for name in study["used"] if drivers[name]["alone"] >= SMALL and drivers[name]["p"] < 0.05]
-    points = [driver_point(name, drivers[name], plan, study) for name in used[:6]]
-    points += [*block_points(plan, study), *control_points(plan, study), *weak_points(study, used), *twin_points(study)]
+    inside = {name for names in plan.blocks.values() for name in names}
+    ordered = [name for name in used if name not in inside] + [name for name in used if name in inside]
+    points = [
+        *block_points(plan, study),
+        *(driver_point(name, drivers[name], plan, study) for name in ordered[:7]),
+    ]
+    points += [*control_points(plan, study), *weak_points(study, ordered[:7]), *twin_points(study)]
     tables = [summary_table(study), *level_tables(plan, study, used)]
     return Findings(headline(plan, study, used), tuple(points), tuple(tables), caveats(plan, study))
 
@@ -38,22 +45,49 @@ def headline(plan: Plan, study: Mapping[str, Any], used: Sequence[str]) -> str:
         )
     if not used:
         return f"{typical} None of the drivers that were tried explains a noticeable part of it."
-    ranks = [f"{spoken(name)} ({percent(study['drivers'][name]['alone'])})" for name in used[:5]]
+    inside = {name for names in study["blocks"] for name in plan.blocks[names]}
+    shares = [
+        (f"{safe(block)} ({len(plan.blocks[block])} columns together)", facts["alone"])
+        for block, facts in study["blocks"].items()
+    ]
+    shares += [(spoken(name), study["drivers"][name]["alone"]) for name in used if name not in inside]
+    ranks = [f"**{name} {percent(share)}**" for name, share in sorted(shares, key=lambda s: -s[1])[:6]]
+    members = [
+        f"{spoken(name)} ({percent(study['drivers'][name]['alone'])})" for name in used if name in inside
+    ]
+    strongest = f" Among those columns the strongest are {listed(members[:4])}." if members else ""
+    if len(ranks) == 1:
+        name, share = shares[0]
+        return f"{typical} {name} explains **{percent(share)}** of the variance between single rows.{strongest} {together(plan, study)}"
     return (
-        f"{typical} Taken one at a time, the strongest {'driver is' if len(ranks) == 1 else 'drivers are'} {listed(ranks)}; the percentage is the share of "
-        f"the variance between single rows that {'it' if len(ranks) == 1 else 'each'} explains. {together(plan, study)}"
+        f"{typical} Share of the variance between single rows that each explains, taken one at a time: {listed(ranks)}.{strongest} "
+        f"{together(plan, study)}"
     )
 
 
 def together(plan: Plan, study: Mapping[str, Any]) -> str:
     controls = [spoken(name) for name in study["controls"]]
+    if len(study["used"]) == 1:
+        return f"Together with {listed(controls)} it explains **{percent(study['r2'])}**; the rest is not in these columns."
     also = f" with {listed(controls)} as background" if controls else ""
-    rest = "so most of what makes one row differ from the next is not in these columns" if study["r2"] < 0.5 else "so they account for most of it"
+    if len(study["used"]) + len(controls) == 1:
+        return (
+            "" if study["r2"] >= 0.5 else "Most of what makes one row differ from the next is something else."
+        )
+    rest = (
+        "so most of what makes one row differ from the next is not in these columns"
+        if study["r2"] < 0.5
+        else "so they account for most of it"
+    )
     return f"All of them together{also} explain **{percent(study['r2'])}**, {rest}."
 
 
 def driver_point(name: str, driver: Mapping[str, Any], plan: Plan, study: Mapping[str, Any]) -> str:
-    enough = [level for level in driver["levels"] if level[1] >= max(5, min(30, study["n"] // 50)) and level[0] != "(other)"]
+    enough = [
+        level
+        for level in driver["levels"]
+        if level[1] >= max(5, min(30, study["n"] // 50)) and level[0] != "(other)"
+    ]
     levels = enough or driver["levels"]
     effect = f"explains {percent(driver['alone'])} alone and {percent(driver['adds'])} beyond all the others"
     if not driver["numeric"]:
@@ -122,26 +156,42 @@ def control_points(plan: Plan, study: Mapping[str, Any]) -> list[str]:
     return points
 
 
-def weak_points(study: Mapping[str, Any], used: Sequence[str]) -> list[str]:
-    weak = [f"{spoken(n)} ({percent(study['drivers'][n]['alone'], 2)})" for n in study["used"] if n not in used]
-    return [f"Hardly any effect: {listed(weak)}."] if weak else []
+def weak_points(study: Mapping[str, Any], told: Sequence[str]) -> list[str]:
+    weak = [
+        f"{spoken(n)} ({percent(study['drivers'][n]['alone'], 2)})" for n in study["used"] if n not in told
+    ]
+    return [f"Weaker, or no effect at all: {listed(weak, 12)}."] if weak else []
 
 
 def twin_points(study: Mapping[str, Any]) -> list[str]:
     if not study["twins"]:
         return []
     names = listed([f"{spoken(n)} (r = {fixed(study['drivers'][n]['r'])})" for n in study["twins"]])
-    return [f"Left out of the model because it moves almost in step with the target, which makes it another measure of the same thing: {names}."]
+    return [
+        f"Left out of the model because it moves almost in step with the target, which makes it another measure of the same thing: {names}."
+    ]
 
 
 def summary_table(study: Mapping[str, Any]) -> str:
     lines = []
     for name, facts in [*study["drivers"].items(), *study["controls"].items()]:
-        levels = [mean_of(level) for level in facts["levels"] if level[1] >= 30] or [mean_of(level) for level in facts["levels"]]
-        role = " (background)" if name in study["controls"] else " (left out)" if name in study["twins"] else ""
+        levels = [mean_of(level) for level in facts["levels"] if level[1] >= 30] or [
+            mean_of(level) for level in facts["levels"]
+        ]
+        role = (
+            " (background)" if name in study["controls"] else " (left out)" if name in study["twins"] else ""
+        )
         beyond = "–" if name in study["twins"] else percent(facts["adds"], 2)
         span = f"{fixed(min(levels))} to {fixed(max(levels))}" if levels else "–"
-        lines.append([f"{spoken(name)}{role}", percent(facts["alone"], 2), beyond, "–" if facts["r"] is None else fixed(facts["r"]), span])
+        lines.append(
+            [
+                f"{spoken(name)}{role}",
+                percent(facts["alone"], 2),
+                beyond,
+                "–" if facts["r"] is None else fixed(facts["r"]),
+                span,
+            ]
+        )
     head = ["driver", "explains alone", "adds beyond the others", "r", "means run from … to"]
     return table(head, lines, right=range(1, 5))
 
@@ -156,7 +206,13 @@ def level_tables(plan: Plan, study: Mapping[str, Any], used: Sequence[str]) -> l
             [safe(label), f"{int(n):,}", fixed(m), "–" if ci is None else f"± {fixed(ci)}", fixed(adjusted)]
             for label, n, m, ci, adjusted in study["drivers"][name]["levels"]
         ]
-        tables.append(table([spoken(name), "n", mean, "95 % interval", "mean, others held equal"], lines, right=range(1, 5)))
+        tables.append(
+            table(
+                [spoken(name), "n", mean, "95 % interval", "mean, others held equal"],
+                lines,
+                right=range(1, 5),
+            )
+        )
     return tables
 
 

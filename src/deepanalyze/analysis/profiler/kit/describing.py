@@ -7,10 +7,13 @@ import pandas as pd
 
 CALENDAR = {"year": (1500, 2200), "quarter": (1, 4), "month": (1, 12), "week": (0, 53), "weekday": (0, 7),
             "day": (1, 31), "hour": (0, 24), "minute": (0, 59)}  # fmt: skip
-ID_NAME = re.compile(r"(^|[_ .-])(id|ids|key|uuid|guid|code|zip|zipcode|postcode|phone|index|serial|sku)$|[a-z]Id$|^unnamed", re.I)
+ID_NAME = re.compile(
+    r"(^|[_ .-])(id|ids|key|uuid|guid|code|zip|zipcode|postcode|phone|index|serial|sku)$|[a-z]Id$|^unnamed",
+    re.I,
+)
 
 
-def kind_of(name: str, column: "pd.Series[Any]", distinct: int, table: str) -> str:
+def kind_of(name: str, column: "pd.Series[Any]", distinct: int, table: str, first: bool) -> str:
     """What a column means: number, calendar, clock, date, boolean, category, id, text, constant or empty."""
     filled = column.dropna()
     n, tokens = len(filled), re.split(r"[^a-z]+", name.lower())
@@ -28,10 +31,19 @@ def kind_of(name: str, column: "pd.Series[Any]", distinct: int, table: str) -> s
                 return "calendar"
         if distinct == 1:
             return "constant"
-        if whole and tokens[-1] == "time" and 0 <= low and high <= 2400 and distinct > 60 and (filled % 100 < 60).all():
+        if (
+            whole
+            and tokens[-1] == "time"
+            and low >= 0
+            and high <= 2400
+            and distinct > 60
+            and (filled % 100 < 60).all()
+        ):
             return "clock"
-        counts_up = distinct == n > 10 and float(filled.diff().dropna().std()) == 0
-        if whole and (ID_NAME.search(name) or counts_up or name.lower() in (table.lower().rstrip("s"), "number")):
+        counts_up = first and distinct == n > 10 and (filled.diff().dropna() == 1).all()
+        if whole and (
+            ID_NAME.search(name) or counts_up or name.lower() in (table.lower().rstrip("s"), "number")
+        ):
             return "id"
         return "number"
     if distinct == 1:
@@ -49,7 +61,7 @@ def describe(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     for name in frame.columns:
         column = frame[name]
         distinct = int(column.nunique())
-        kind = kind_of(name, column, distinct, table)
+        kind = kind_of(name, column, distinct, table, name == frame.columns[0])
         row = {"column": name, "kind": kind, "missing": int(column.isna().sum()), "distinct": distinct}
         if kind in ("number", "calendar", "clock"):
             values = column.dropna().astype(float)
@@ -61,7 +73,9 @@ def describe(table: str, frame: pd.DataFrame) -> pd.DataFrame:
             row |= {"min": str(column.min()), "max": str(column.max())}
         elif kind in ("category", "boolean"):
             top = column.value_counts().head(5)
-            row["top"] = ", ".join(f"{str(value)[:24]} ({count / len(frame):.0%})" for value, count in top.items())
+            row["top"] = ", ".join(
+                f"{str(value)[:24]} ({count / len(frame):.0%})" for value, count in top.items()
+            )
         rows.append(row)
     columns = ["column", "kind", "missing", "distinct", "min", "median", "mean", "max", "far", "skew", "top"]
     return pd.DataFrame(rows, columns=columns)
@@ -87,10 +101,16 @@ def strongest_correlations(frame: pd.DataFrame, facts: pd.DataFrame, most: int =
 def in_minutes(frame: pd.DataFrame, facts: pd.DataFrame) -> list[str]:
     """Columns that are the difference of two clock times (hhmm), so surely minutes."""
     sample = frame.sample(min(len(frame), 2000), random_state=0)
-    clocks = {c: sample[c] // 100 * 60 + sample[c] % 100 for c in facts.loc[facts["kind"] == "clock", "column"]}
+    clocks = {
+        c: sample[c] // 100 * 60 + sample[c] % 100 for c in facts.loc[facts["kind"] == "clock", "column"]
+    }
     found = []
     for name in facts.loc[facts["kind"] == "number", "column"]:
-        gaps = [(late - early - sample[name]).dropna() % 1440 == 0 for late in clocks.values() for early in clocks.values()]
+        gaps = [
+            (late - early - sample[name]).dropna() % 1440 == 0
+            for late in clocks.values()
+            for early in clocks.values()
+        ]
         if any(len(gap) > 20 and gap.mean() > 0.95 for gap in gaps):
             found.append(name)
     return found
@@ -98,7 +118,10 @@ def in_minutes(frame: pd.DataFrame, facts: pd.DataFrame) -> list[str]:
 
 def facts_of(frame: pd.DataFrame, facts: pd.DataFrame, most: int) -> dict[str, Any]:
     keep = ["column", "kind", "missing", "distinct", "min", "mean", "max", "far"]
-    rows = [[short(v) for v in row] for row in facts[keep].astype(object).where(facts[keep].notna(), None).to_numpy()]
+    rows = [
+        [short(v) for v in row]
+        for row in facts[keep].astype(object).where(facts[keep].notna(), None).to_numpy()
+    ]
     return {
         "rows": len(frame),
         "duplicates": int(frame.duplicated().sum()) if len(frame) <= 1_000_000 else 0,

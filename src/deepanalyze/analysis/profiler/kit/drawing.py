@@ -20,7 +20,17 @@ plt.rcParams.update({
     "text.parse_math": False,
 })  # fmt: skip
 installed = {font.name for font in font_manager.fontManager.ttflist}
-chinese = [name for name in ("Noto Sans CJK SC", "Noto Sans Mono CJK SC", "Source Han Sans SC", "SimHei", "WenQuanYi Zen Hei") if name in installed]
+chinese = [
+    name
+    for name in (
+        "Noto Sans CJK SC",
+        "Noto Sans Mono CJK SC",
+        "Source Han Sans SC",
+        "SimHei",
+        "WenQuanYi Zen Hei",
+    )
+    if name in installed
+]
 plt.rcParams["font.sans-serif"] = ["DejaVu Sans", *chinese]
 
 
@@ -42,20 +52,37 @@ def titled(axis: Any, title: str, x: str = "", y: str = "") -> None:
     axis.set_ylabel(short(y, 60))
 
 
-def bars(axis: Any, table: pd.DataFrame, column: str, *, error: str | None = None, reference: float | None = None) -> None:
+def bars(
+    axis: Any, table: pd.DataFrame, column: str, *, error: str | None = None, reference: float | None = None
+) -> None:
     """Horizontal bars from the top down, each with its number at the end."""
     values = table[column].astype(float)
     spread = table[error].fillna(0) if error else None
-    axis.barh(range(len(table)), values, color=BLUE, xerr=spread, ecolor=GREY, error_kw={"elinewidth": 1, "capsize": 2})
+    axis.barh(
+        range(len(table)),
+        values,
+        color=BLUE,
+        xerr=spread,
+        ecolor=GREY,
+        error_kw={"elinewidth": 1, "capsize": 2},
+    )
     axis.set_yticks(range(len(table)), [short(label) for label in table.index])
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     ends = values + np.sign(values) * (spread if spread is not None else 0)
     room = float(np.ptp([0, *ends.fillna(0)])) or 1.0
-    for i, (value, end) in enumerate(zip(values, ends)):
+    for i, (value, end) in enumerate(zip(values, ends, strict=True)):
         if np.isfinite(value):
             side = "left" if value >= 0 else "right"
-            axis.text(end + (0.01 if value >= 0 else -0.01) * room, i, f" {value:,.4g} ", va="center", ha=side, fontsize=8, color=GREY)
+            axis.text(
+                end + (0.01 if value >= 0 else -0.01) * room,
+                i,
+                f" {value:,.4g} ",
+                va="center",
+                ha=side,
+                fontsize=8,
+                color=GREY,
+            )
     axis.margins(x=0.12)
     if reference is not None:
         axis.axvline(reference, color=RED, linewidth=1, linestyle="--", label=f"overall {reference:,.4g}")
@@ -64,7 +91,22 @@ def bars(axis: Any, table: pd.DataFrame, column: str, *, error: str | None = Non
 
 def dots(axis: Any, table: pd.DataFrame, title: str) -> None:
     """Mean of each level with its confidence interval, left to right."""
-    axis.errorbar(range(len(table)), table["mean"], yerr=table["ci95"].fillna(0), fmt="o-", color=BLUE, ecolor=LIGHT, capsize=3, markersize=5)
+    axis.errorbar(
+        range(len(table)),
+        table["mean"],
+        yerr=table["ci95"].fillna(0),
+        fmt="o-",
+        color=BLUE,
+        ecolor=LIGHT,
+        capsize=3,
+        markersize=5,
+    )
     turned = max((len(str(label)) for label in table.index), default=0) * len(table) > 40
-    axis.set_xticks(range(len(table)), [short(label, 20) for label in table.index], rotation=25 if turned else 0, ha="right" if turned else "center", fontsize=8)
+    axis.set_xticks(
+        range(len(table)),
+        [short(label, 20) for label in table.index],
+        rotation=25 if turned else 0,
+        ha="right" if turned else "center",
+        fontsize=8,
+    )
     axis.set_title(short(title, 48), fontsize=10)

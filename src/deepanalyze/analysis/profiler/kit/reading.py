@@ -71,9 +71,10 @@ def read_delimited(path: Path) -> pd.DataFrame:
     zeros = {i for row in rows for i, cell in enumerate(row) if cell[:1] == "0" and cell[1:].isdigit()}
     options["dtype"] = {options.get("names", names)[i]: str for i in zeros if i < len(names)}
     try:
-        return pd.read_csv(path, low_memory=False, index_col=False, **options)
+        frame: pd.DataFrame = pd.read_csv(path, low_memory=False, index_col=False, **options)
     except pd.errors.ParserError:  # lines of different lengths
-        return pd.read_csv(path, engine="python", on_bad_lines="skip", index_col=False, **options)
+        frame = pd.read_csv(path, engine="python", on_bad_lines="skip", index_col=False, **options)
+    return frame
 
 
 def read_json(path: Path) -> pd.DataFrame:
@@ -94,7 +95,10 @@ def read_json(path: Path) -> pd.DataFrame:
 
 def read_file(path: Path) -> dict[str, pd.DataFrame]:
     """Every table of one file; only a workbook has several."""
-    kind = next((s for s in reversed([s.lower() for s in path.suffixes]) if s not in (".gz", ".bz2", ".xz", ".zip")), "")
+    kind = next(
+        (s for s in reversed([s.lower() for s in path.suffixes]) if s not in (".gz", ".bz2", ".xz", ".zip")),
+        "",
+    )
     if kind in (".xlsx", ".xlsm", ".xls"):
         return {str(k): v for k, v in pd.read_excel(path, sheet_name=None).items() if len(v.columns)}
     if kind in (".parquet", ".pq"):

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-DATE = re.compile(r"^\s*(\d{4}[-/.年]\d{1,2}([-/.月]\d{1,2}日?)?|\d{1,2}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ,]+\d{2,4})([T ].*)?$")
+DATE = re.compile(
+    r"^\s*(\d{4}[-/.年]\d{1,2}([-/.月]\d{1,2}日?)?|\d{1,2}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ,]+\d{2,4})([T ].*)?$"
+)
 BOOLEANS = [("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("是", "否")]
 
 
@@ -39,7 +41,8 @@ def as_dates(texts: "pd.Series[Any]") -> "pd.Series[Any]":
         except (ValueError, OverflowError):
             day_first = bool(firsts.max() > 12)
             dates = pd.to_datetime(texts, format="mixed", dayfirst=day_first, utc=True, errors="coerce")
-    return dates.dt.tz_localize(None)
+    naive: pd.Series[Any] = dates.dt.tz_localize(None)
+    return naive
 
 
 def typed_texts(texts: "pd.Series[Any]", counts: Any, notes: list[str]) -> "pd.Series[Any]":
@@ -58,7 +61,9 @@ def typed_texts(texts: "pd.Series[Any]", counts: Any, notes: list[str]) -> "pd.S
             lost = int(counts[values.isna().to_numpy()].sum())
             if lost <= 0.05 * counts.sum():
                 if lost:
-                    notes.append(f"{texts.name}: {lost:,} of {counts.sum():,} values are no {what} and count as missing")
+                    notes.append(
+                        f"{texts.name}: {lost:,} of {counts.sum():,} values are no {what} and count as missing"
+                    )
                 return values
     return texts.str.slice(0, 200).str.replace(r"\s+", " ", regex=True)
 
@@ -86,7 +91,9 @@ def tidy(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     return pd.DataFrame({name: typed(frame[name], notes) for name in frame.columns}, index=frame.index)
 
 
-def stack(raw: "dict[tuple[str, str, str], pd.DataFrame]") -> "tuple[dict[str, pd.DataFrame], dict[str, list[str]]]":
+def stack(
+    raw: "dict[tuple[str, str, str], pd.DataFrame]",
+) -> "tuple[dict[str, pd.DataFrame], dict[str, list[str]]]":
     """Files of one name and the same columns become one table; copies of the same rows are left out."""
     groups: dict[tuple[str, ...], list[tuple[str, pd.DataFrame]]] = {}
     for (table, sheet, path), frame in raw.items():
@@ -99,7 +106,11 @@ def stack(raw: "dict[tuple[str, str, str], pd.DataFrame]") -> "tuple[dict[str, p
         name = name if name not in tables else f"{name}_{len(tables) + 1}"
         notes[name], seen, kept = [], set(), []
         for path, frame in members:
-            digest = int(pd.util.hash_pandas_object(frame.astype(str), index=False).sum()) if len(members) > 1 else 0
+            digest = (
+                int(pd.util.hash_pandas_object(frame.astype(str), index=False).sum())
+                if len(members) > 1
+                else 0
+            )
             if digest in seen and len(frame):
                 notes[name].append(f"{path} is a copy of another file and was left out")
                 continue

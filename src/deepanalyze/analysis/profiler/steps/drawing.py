@@ -67,7 +67,10 @@ def group_charts(plan: Plan) -> list[Chart]:
     error = '"ci95"' if value == "mean" else "None"
     part = f"table.head({plan.top or 30})"
     natural = plan.groups[0].part is not None or plan.groups[0].column.kind in ("calendar", "date")
-    labelled = [f"shown = {part}", 'shown = shown.set_axis([" · ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in shown.index])']
+    labelled = [
+        f"shown = {part}",
+        'shown = shown.set_axis([" · ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in shown.index])',
+    ]
     if natural and len(plan.groups) == 1 and not plan.top:
         body = [
             "figure, axis = plt.subplots(figsize=(9, 4.5))",
@@ -80,7 +83,8 @@ def group_charts(plan: Plan) -> list[Chart]:
         body = [
             *labelled,
             "figure, axis = plt.subplots(figsize=(9, 1.6 + 0.3 * len(shown)))",
-            f"bars(axis, shown, {literal(value)}, error={error}" + (', reference=overall["value"])' if value in ("mean", "median") else ")"),
+            f"bars(axis, shown, {literal(value)}, error={error}"
+            + (', reference=overall["value"])' if value in ("mean", "median") else ")"),
             f"titled(axis, {literal(title)}, {literal(axis)})",
         ]
     charts: list[Chart] = [("by-group", title, body)]
@@ -124,7 +128,11 @@ def share_chart(plan: Plan) -> Chart:
 
 def total_charts(plan: Plan) -> list[Chart]:
     if plan.target is None:
-        return [(n, c, b) for n, c, b in survey_charts(plan)][:1] if not plan.conditions else [condition_chart(plan)]
+        return (
+            [(n, c, b) for n, c, b in survey_charts(plan)][:1]
+            if not plan.conditions
+            else [condition_chart(plan)]
+        )
     column, name = literal(plan.target.name), plan.target.name
     unit = unit_of(plan.target.column)
     title = f"Distribution of {name} (the outermost 1 % on each side are not shown)"
@@ -192,10 +200,10 @@ def relation_charts(plan: Plan) -> list[Chart]:
     title, means = f"{y} against {x}", f"Mean {y} for each range of {x}"
     cloud = [
         "figure, axis = plt.subplots(figsize=(8, 5.5))",
-        'near = pairs[(pairs >= pairs.quantile(0.001)).all(axis=1) & (pairs <= pairs.quantile(0.999)).all(axis=1)] if len(pairs) > 2000 else pairs',
-        'if len(near) > 5000:',
+        "near = pairs[(pairs >= pairs.quantile(0.001)).all(axis=1) & (pairs <= pairs.quantile(0.999)).all(axis=1)] if len(pairs) > 2000 else pairs",
+        "if len(near) > 5000:",
         '    axis.hexbin(near["x"], near["y"], gridsize=50, mincnt=1, bins="log", cmap="Blues")',
-        'else:',
+        "else:",
         '    axis.scatter(near["x"], near["y"], s=14, alpha=0.5, color=BLUE, edgecolor="none")',
         "if line:",
         '    ends = near["x"].agg(["min", "max"]).to_numpy()',
@@ -205,7 +213,7 @@ def relation_charts(plan: Plan) -> list[Chart]:
     ]
     levels = [
         "figure, axis = plt.subplots(figsize=(9, 4.5))",
-        f'dots(axis, bins, "")',
+        'dots(axis, bins, "")',
         f"titled(axis, {literal(means + ' (bars: 95 % confidence)')}, {literal(x)}, {literal('mean ' + y)})",
     ]
     return [("relation", title, cloud), ("relation-means", means, levels)]
@@ -274,7 +282,7 @@ def categories(plan: Plan) -> Chart:
         f"names = {literal(names)}",
         "figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3.4), squeeze=False)",
         "for axis, name in zip(axes.flat, names):",
-        "    bars(axis, df[name].astype(str).where(df[name].notna()).value_counts().head(8).to_frame(\"n\"), \"n\")",
+        '    bars(axis, df[name].astype(str).where(df[name].notna()).value_counts().head(8).to_frame("n"), "n")',
         "    axis.set_title(short(name, 26), fontsize=10)",
         "figure.tight_layout()",
     ]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from deepanalyze.analysis.profiler.code import block, kit, literal
 from deepanalyze.analysis.profiler.planning import Field, Plan
 from deepanalyze.analysis.profiler.steps.frame import frame_code
 
 
-def study_code(plan: Plan) -> str:
-    """The part of the study that is told apart by data stays here; the statistics are `kit/explaining.py`."""
+def compare_code(plan: Plan) -> str:
     assert plan.target is not None
     return block(
-        kit("explaining"),
+        kit("levels"),
         frame_code(plan),
         [
             f"drivers, controls = {literal([f.name for f in plan.drivers])}, {literal([f.name for f in plan.controls])}",
@@ -23,14 +19,27 @@ def study_code(plan: Plan) -> str:
             "effects = {name: effect_table(y, levels[name]) for name in levels}",
             "alone = {name: explained_alone(y, levels[name]) for name in levels}",
             "strongest = sorted(drivers, key=lambda name: -alone[name][0])[:14]",
-            "# who moves almost in step with the target is rather another measurement of it than a cause",
+            "for name in [*strongest[:3], *controls]:",
+            '    print(f"{name}: {alone[name][0]:.2%} of variance", effects[name].head(12).round(2).to_string(), sep="\\n", end="\\n\\n")',
+            'show("compare", {"joined": joined})',
+        ],
+    )
+
+
+def study_code(plan: Plan) -> str:
+    return block(
+        kit("modelling"),
+        [
+            "# what moves almost in step with the target is rather another measurement of it than a cause",
             "twins = [name for name in strongest if pd.api.types.is_numeric_dtype(df[name]) and abs(df[name].astype(float).corr(y)) > 0.85]",
             "used = [name for name in strongest if name not in twins]",
             f"blocks = {literal(dict(plan.blocks))}",
             "blocks = {block: kept for block, names in blocks.items() if (kept := [name for name in names if name in used])}",
-            "r2, parts, adjusted = (0.0, pd.DataFrame(columns=[\"alone\", \"beyond_the_others\"]), {})",
+            'r2, parts, adjusted = (0.0, pd.DataFrame(columns=["alone", "beyond_the_others"]), {})',
             "if used:",
             "    r2, parts, adjusted = model(y, levels[used + controls], blocks)",
+            "    for name in used + controls:",
+            '        parts.loc[name, "alone"] = alone[name][0]',
             "for name in used:",
             '    effects[name]["adjusted"] = adjusted[name].reindex(effects[name].index)',
             "print(parts.round(4).to_string())",
@@ -42,9 +51,15 @@ def study_code(plan: Plan) -> str:
 def target_code(target: Field) -> list[str]:
     column = literal(target.name)
     if target.column.kind in ("number", "calendar", "clock", "boolean"):
-        return [f"df = df[df[{column}].notna()].reset_index(drop=True)", f"y, event = df[{column}].astype(float), None"]
+        return [
+            f"df = df[df[{column}].notna()].reset_index(drop=True)",
+            f"y, event = df[{column}].astype(float), None",
+        ]
     if target.column.kind == "date":
-        return [f"df = df[df[{column}].notna()].reset_index(drop=True)", f"y, event = (df[{column}] - df[{column}].min()).dt.total_seconds() / 86_400, None"]
+        return [
+            f"df = df[df[{column}].notna()].reset_index(drop=True)",
+            f"y, event = (df[{column}] - df[{column}].min()).dt.total_seconds() / 86_400, None",
+        ]
     return [
         f"df = df[df[{column}].notna()].reset_index(drop=True)",
         f"event = str(df[{column}].value_counts().index[{-1 if target.column.distinct == 2 else 0}])[:60]",

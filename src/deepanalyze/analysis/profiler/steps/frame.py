@@ -45,13 +45,22 @@ def join_code(join: Join) -> list[str]:
     old, new = [c for c, _ in join.columns], [n for _, n in join.columns]
     extra = [c for c in old if c not in keys]
     names = new_keys + [n for c, n in join.columns if c in extra]
-    lines = [f"lookup = tables[{literal(link.one)}][{literal(keys + extra)}].set_axis({literal(names)}, axis=1)"]
+    lines = [
+        f"lookup = tables[{literal(link.one)}][{literal(keys + extra)}].set_axis({literal(names)}, axis=1)"
+    ]
     lines.append(f"lookup = lookup.dropna(subset={literal(new_keys)}).drop_duplicates({literal(new_keys)})")
     lines.append("rows = len(df)")
-    lines.append(f'df = df.merge(lookup, how="left", on={literal(new_keys)}, validate="m:1", indicator="found")')
+    lines.append(
+        f'df = df.merge(lookup, how="left", on={literal(new_keys)}, validate="m:1", indicator="found")'
+    )
     lines.append("assert len(df) == rows  # a look-up adds columns, never rows")
     lines.append(f'joined.append([{literal(link.one)}, int((df.pop("found") == "both").sum()), rows])')
-    lines += [f"df[{literal(n)}] = df[{literal(a)}]" for (a, b) in link.on for c, n in zip(old, new, strict=True) if c == b]
+    lines += [
+        f"df[{literal(n)}] = df[{literal(a)}]"
+        for (a, b) in link.on
+        for c, n in zip(old, new, strict=True)
+        if c == b
+    ]
     return lines
 
 

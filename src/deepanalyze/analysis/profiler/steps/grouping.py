@@ -27,8 +27,13 @@ def table_code(plan: Plan) -> list[str]:
         ]
     target = literal(plan.target.name)
     whole = f"y = df[{target}].astype(float)"
-    lines = [whole, f"overall = {{'n': int(y.count()), 'value': float(y.{plan.statistic}()), 'mean': float(y.mean()), 'median': float(y.median()),"]
-    lines.append("           'sd': float(y.std()), 'min': float(y.min()), 'max': float(y.max()), 'missing': int(y.isna().sum())}")
+    lines = [
+        whole,
+        f"overall = {{'n': int(y.count()), 'value': float(y.{plan.statistic}()), 'mean': float(y.mean()), 'median': float(y.median()),",
+    ]
+    lines.append(
+        "           'sd': float(y.std()), 'min': float(y.min()), 'max': float(y.max()), 'missing': int(y.isna().sum())}"
+    )
     if not plan.groups:
         lines += ["table = y.describe(percentiles=[0.05, 0.25, 0.5, 0.75, 0.95]).to_frame('value')"]
         return lines

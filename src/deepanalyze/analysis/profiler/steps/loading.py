@@ -28,7 +28,9 @@ def read_text(state: State) -> str:
 
 
 def read_code(state: State) -> str:
-    entries = [f"    {literal(name)}: {paths_code(files)}," for name, files in table_files(state.files).items()]
+    entries = [
+        f"    {literal(name)}: {paths_code(files)}," for name, files in table_files(state.files).items()
+    ]
     return block(
         kit("reading"),
         ["files = {", *entries, "}"],
@@ -68,7 +70,11 @@ def wrapped(names: Sequence[str]) -> str:
 
 def tidy_text(state: State) -> str:
     failed = state.results["read"]["failed"]
-    trouble = f"{listed([f'{safe(name)} ({safe(why, 160)})' for name, why in failed])} could not be read. " if failed else ""
+    trouble = (
+        f"{listed([f'{safe(name)} ({safe(why, 160)})' for name, why in failed])} could not be read. "
+        if failed
+        else ""
+    )
     return f"{trouble}Next I turn texts into the numbers, dates and booleans they are, and stack files of one shape."
 
 
@@ -104,7 +110,10 @@ def describe_code(state: State) -> str:
 
 
 def link_text(state: State) -> str:
-    told = [f"{spoken(t.name)} has {rows(t.rows)} and {several(len(t.columns) + t.left_out, 'column')}" for t in state.data.tables.values()]
+    told = [
+        f"{spoken(t.name)} has {rows(t.rows)} and {several(len(t.columns) + t.left_out, 'column')}"
+        for t in state.data.tables.values()
+    ]
     return f"{listed(told)}. I look for keys that link the tables, and for values that the question names."
 
 
@@ -117,7 +126,7 @@ def link_code(state: State) -> str:
             "found_links = links(tables, kinds)",
             "for link in found_links:",
             '    on = ", ".join(a if a == b else f"{a} = {b}" for a, b in link["on"])',
-            '    print(f"{link[\'many\']} -> {link[\'one\']} on {on}: {link[\'matched\']:,} of {link[\'of\']:,} rows match")',
+            "    print(f\"{link['many']} -> {link['one']} on {on}: {link['matched']:,} of {link['of']:,} rows match\")",
             f"question = {literal(question)}",
             'show("link", {"links": found_links, "values": values_in(question, tables, kinds)})',
         ],
@@ -147,9 +156,16 @@ def data_from(state: State) -> Data:
 
 
 def study_text(state: State) -> str:
-    links = [f"{spoken(li.many)} → {spoken(li.one)} ({number(100 * li.matched / li.of, 1)} %)" for li in state.data.links[:6]]
+    links = [
+        f"{spoken(li.many)} → {spoken(li.one)} ({number(100 * li.matched / li.of, 1)} %)"
+        for li in state.data.links[:6]
+    ]
     reading = read_question(state.question, state.data)
-    names = [spoken(m.columns[0].name) if m.columns else spoken(m.table.name) for m in reading.mentions if m.columns or m.table]
+    names = [
+        spoken(named.name)
+        for m in reading.mentions
+        if (named := m.columns[0] if m.columns else m.table) is not None
+    ]
     linked = f"Keys link {listed(links, 6)}. " if links else ""
     asked = f"The question names {listed(list(dict.fromkeys(names)))}. " if names else ""
     return linked + asked

@@ -11,10 +11,10 @@ def study_code(plan: Plan) -> str:
     assert plan.target is not None
     x, y = literal(plan.groups[0].name), literal(plan.target.name)
     return block(
-        kit("explaining"),
+        kit("levels"),
         frame_code(plan),
         [
-            f"pairs = df[[{x}, {y}]].astype(float).dropna().set_axis([\"x\", \"y\"], axis=1)",
+            f'pairs = df[[{x}, {y}]].astype(float).dropna().set_axis(["x", "y"], axis=1)',
             'vary = len(pairs) > 2 and pairs["x"].nunique() > 1 and pairs["y"].nunique() > 1',
             'line = stats.linregress(pairs["x"], pairs["y"]) if vary else None',
             'rank = float(stats.spearmanr(pairs["x"], pairs["y"]).statistic) if vary else None',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepanalyze.analysis.profiler.answering import NOT_A_MODEL, understanding_notes
-from deepanalyze.analysis.profiler.code import block, kit, literal, paragraphs
+from deepanalyze.analysis.profiler.code import block, kit, literal
 from deepanalyze.analysis.profiler.planning import Plan
 from deepanalyze.analysis.profiler.prose import listed, rows, safe, several, spoken
 from deepanalyze.analysis.profiler.quality import quality_notes, truncation_note, used_files
@@ -19,9 +19,10 @@ def report_text(state: State) -> str:
 
 
 def report_code(state: State) -> str:
+    text = "\n\n".join([*opening(state), *figures(state), *details(state)])
     return block(
         kit("reporting"),
-        ["report = [", *paragraphs(opening(state)), *paragraphs(figures(state)), *paragraphs(details(state)), "]"],
+        f"report = [r'''{raw(text)}''']",
         appendix_code(state),
         [
             f'Path({literal(state.report_name)}).write_text("\\n\\n".join(report) + "\\n", encoding="utf-8")',
@@ -30,11 +31,28 @@ def report_code(state: State) -> str:
     )
 
 
+def raw(text: str) -> str:
+    """Fit for a raw string in triple quotes, inside a code block."""
+    return text.replace("'''", "’’’").replace("```", "''").replace("</", "&lt;/").rstrip("\\'")
+
+
 def opening(state: State) -> list[str]:
     found = findings_of(state)
     title = safe(state.question, 160) or "Data profile"
     caution = truncation_note(state)
-    return [part for part in (f"# {title}", f"> {caution}" if caution else "", NOT_A_MODEL, "## Answer", *understanding_notes(state), found.headline, *(f"- {p}" for p in found.points)) if part]
+    return [
+        part
+        for part in (
+            f"# {title}",
+            f"> {caution}" if caution else "",
+            NOT_A_MODEL,
+            "## Answer",
+            *understanding_notes(state),
+            found.headline,
+            *(f"- {p}" for p in found.points),
+        )
+        if part
+    ]
 
 
 def figures(state: State) -> list[str]:
@@ -51,7 +69,10 @@ def details(state: State) -> list[str]:
     parts += ["## Method", *method(state)]
     notes = quality_notes(state)
     parts += ["## Data quality", *(f"- {note}" for note in notes)] if notes else []
-    caveats = [*found.caveats, "Outliers were kept. Rows without a value in a column do not count in its figures."]
+    caveats = [
+        *found.caveats,
+        "Outliers were kept. Rows without a value in a column do not count in its figures.",
+    ]
     return [*parts, "## Caveats", *(f"- {caveat}" for caveat in caveats)]
 
 

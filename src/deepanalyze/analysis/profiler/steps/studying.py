@@ -11,11 +11,25 @@ from deepanalyze.analysis.profiler.steps import drivers, grouping, loading, rela
 from deepanalyze.analysis.profiler.words import normalise
 
 
-def study_text(state: State) -> str:
+def compare_text(state: State) -> str:
     plan = plan_of(state)
     joins = [f"{spoken(j.link.one)} by {listed([spoken(a) for a, _ in j.link.on])}" for j in plan.joins]
-    joined = f" I join {listed(joins)} to {spoken(plan.base.name)}, many rows to one, and check that no row is multiplied." if joins else ""
+    joined = (
+        f" I join {listed(joins)} to {spoken(plan.base.name)}, many rows to one, and check that no row is multiplied."
+        if joins
+        else ""
+    )
     return f"{loading.study_text(state)}{purpose(plan)}{joined}"
+
+
+def study_text(state: State) -> str:
+    if plan_of(state).kind != "drivers":
+        return compare_text(state)
+    return "The levels differ. One model on all drivers at once shows what each adds beyond the others, and what remains when the others are held equal."
+
+
+def compare_code(state: State) -> str:
+    return drivers.compare_code(plan_of(state))
 
 
 def purpose(plan: Plan) -> str:

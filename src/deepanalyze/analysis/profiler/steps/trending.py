@@ -21,8 +21,12 @@ def study_code(plan: Plan, step: str | None) -> str:
 
 
 def series_code(plan: Plan, step: str | None) -> list[str]:
-    chosen = literal(step) if step else (
-        '"year" if span > 12 * 365 else "month" if span > 120 else "week" if span > 60 else "day" if span > 3 else "hour"'
+    chosen = (
+        literal(step)
+        if step
+        else (
+            '"year" if span > 12 * 365 else "month" if span > 120 else "week" if span > 60 else "day" if span > 3 else "hour"'
+        )
     )
     lines = [
         "span = (when.max() - when.min()).days",
@@ -31,14 +35,18 @@ def series_code(plan: Plan, step: str | None) -> list[str]:
         "period = when.dt.to_period(codes[step])",
     ]
     if plan.target is None or plan.statistic == "count":
-        lines.append('series = df.groupby(period).size().rename("value").to_frame().assign(n=lambda t: t["value"])')
+        lines.append(
+            'series = df.groupby(period).size().rename("value").to_frame().assign(n=lambda t: t["value"])'
+        )
     else:
         lines.append(f"y = df[{literal(plan.target.name)}].astype(float)")
         lines.append(f'series = y.groupby(period).agg(value="{plan.statistic}", n="count").query("n > 0")')
     if plan.groups:
         group = literal(plan.groups[0].name)
-        by = f"y.groupby([period, df[{group}]], observed=True).{plan.statistic}()" if plan.target and plan.statistic != "count" else (
-            f"df.groupby([period, df[{group}]], observed=True).size()"
+        by = (
+            f"y.groupby([period, df[{group}]], observed=True).{plan.statistic}()"
+            if plan.target and plan.statistic != "count"
+            else (f"df.groupby([period, df[{group}]], observed=True).size()")
         )
         lines.append(f"most = df[{group}].value_counts().index[:6]")
         lines.append(f"by_group = {by}.unstack().reindex(columns=most)")
