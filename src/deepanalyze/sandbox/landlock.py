@@ -21,7 +21,8 @@ from deepanalyze.workspace import Workspace
 from deepanalyze.workspace.identity import effective_capabilities
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_KERNELS_WORD = ("/proc", "/sys/devices/system/cpu")
+# DuckDB ends when it sees the limits of a cgroup and may not read them.
+_KERNELS_WORD = ("/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage")
 _CAP_DAC_READ_SEARCH = 2
 _ABI_OF_TRUNCATION, _ABI_OF_SCOPED_SIGNALS = 3, 6
 
