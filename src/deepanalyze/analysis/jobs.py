@@ -79,6 +79,7 @@ class Analyses:
     ) -> AsyncGenerator[Numbered, None]:
         """What is stored, then what happens, until nothing runs or waits in the thread."""
         await self._threads.get(principal, thread_id)
+        line = self._lines.get(thread_id)  # before the store is read: what ends meanwhile is told by the line alone
         last = await self._last_event(thread_id)
         if after > last:  # a crash took numbers away that had not been stored: tell at least how it ended
             after = max(0, last - 1)
@@ -86,7 +87,7 @@ class Analyses:
             async for numbered in stored:
                 after = numbered.n
                 yield numbered
-        if line := self._lines.get(thread_id):
+        if line := line or self._lines.get(thread_id):
             async with aclosing(_live(line, after)) as live:
                 async for numbered in live:
                     yield numbered

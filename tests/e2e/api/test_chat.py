@@ -16,7 +16,7 @@ from anyio.from_thread import BlockingPortal
 from tests.e2e.api.conftest import SCRIPTED
 from tests.support.answers import error_of
 from tests.support.model_server import ModelServer, Reply
-from tests.support.server import ThreadedServer, bearer
+from tests.support.server import NO_TLS, ThreadedServer, bearer
 from tests.support.services import BlobContainer, PostgresDatabase
 from tests.support.toysource import PASSWORD
 
@@ -69,6 +69,7 @@ def toys(admin: httpx.Client, unique: Callable[[str], str]) -> str:
 def test_a_question_over_a_query_and_a_blob_is_answered_with_true_numbers(
     server: ThreadedServer,
     admin: httpx.Client,
+    anonymous: httpx.Client,
     sales: str,
     container: BlobContainer,
     unique: Callable[[str], str],
@@ -112,7 +113,7 @@ def test_a_question_over_a_query_and_a_blob_is_answered_with_true_numbers(
     assert any(name.endswith(".md") for name in names)
     assert any(name.endswith(".png") for name in names)
     for file in last["files"]:
-        assert len(httpx.get(file["url"]).content) == file["size"]
+        assert len(anonymous.get(file["url"]).content) == file["size"]
     workspace = {file["name"] for file in admin.get(f"/v1/threads/{last['thread_id']}/files").json()["data"]}
     assert {"sales.csv", fetched["azure_blob"]["file"]} <= workspace
 
@@ -241,7 +242,9 @@ def test_closing_the_connection_stops_the_model(
     key = user()
 
     async def leave() -> None:
-        async with httpx.AsyncClient(base_url=server.url, headers=bearer(key), timeout=60) as client:
+        async with httpx.AsyncClient(
+            base_url=server.url, headers=bearer(key), timeout=60, verify=NO_TLS
+        ) as client:
             asked = asyncio.create_task(client.post(CHAT, json=asking(stream=stream)))
             await asyncio.to_thread(_until, model.asked.is_set)
             asked.cancel()
@@ -299,7 +302,7 @@ def test_sixty_at_once(server: ThreadedServer, user: Callable[..., str], model: 
     async def ask_all() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=60)
         async with httpx.AsyncClient(
-            base_url=server.url, headers=bearer(key), timeout=120, limits=limits
+            base_url=server.url, headers=bearer(key), timeout=120, limits=limits, verify=NO_TLS
         ) as client:
             return await asyncio.gather(
                 *(client.post(CHAT, json=asking(f"question {n}", stream=n % 2 == 0)) for n in range(60))

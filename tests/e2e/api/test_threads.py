@@ -78,10 +78,12 @@ def test_a_thread_object_has_every_field(thread: Thread, ada: httpx.Client) -> N
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_any_name_can_be_listed_downloaded_and_linked(thread: Thread, ada: httpx.Client, name: str) -> None:
+def test_any_name_can_be_listed_downloaded_and_linked(
+    thread: Thread, ada: httpx.Client, anonymous: httpx.Client, name: str
+) -> None:
     content = f"content of {name}".encode()
     thread.write(name, content)
-    for answer in (ada.get(thread.path(name)), httpx.get(thread.url(name))):
+    for answer in (ada.get(thread.path(name)), anonymous.get(thread.url(name))):
         assert (answer.status_code, answer.content) == (200, content)
         disposition = answer.headers["content-disposition"]
         assert unquote(disposition.partition("filename*=UTF-8''")[2]) == name.rpartition("/")[2]
@@ -101,10 +103,10 @@ def test_any_name_can_be_listed_downloaded_and_linked(thread: Thread, ada: httpx
     ],
 )
 def test_untrusted_files_do_no_harm_in_a_browser(
-    thread: Thread, ada: httpx.Client, name: str, content_type: str, kind: str
+    thread: Thread, ada: httpx.Client, anonymous: httpx.Client, name: str, content_type: str, kind: str
 ) -> None:
     thread.write(name, b"<script>alert(1)</script>")
-    for answer in (ada.get(thread.path(name)), ada.head(thread.path(name)), httpx.get(thread.url(name))):
+    for answer in (ada.get(thread.path(name)), ada.head(thread.path(name)), anonymous.get(thread.url(name))):
         assert answer.headers["content-security-policy"] == (
             "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
         )
@@ -113,7 +115,7 @@ def test_untrusted_files_do_no_harm_in_a_browser(
         assert answer.headers["content-disposition"].startswith(f"{kind}; ")
 
 
-def test_ranges_and_head(thread: Thread, ada: httpx.Client) -> None:
+def test_ranges_and_head(thread: Thread, ada: httpx.Client, anonymous: httpx.Client) -> None:
     content = os.urandom(700_001)
     thread.write("big.bin", content)
     path = thread.path("big.bin")
@@ -128,7 +130,7 @@ def test_ranges_and_head(thread: Thread, ada: httpx.Client) -> None:
         b"",
     )
     error_of(ada.get(path, headers={"Range": "bytes=700001-"}), 416, "range_not_satisfiable")
-    with httpx.stream("GET", thread.url("big.bin"), headers={"Range": "bytes=-5"}) as linked:
+    with anonymous.stream("GET", thread.url("big.bin"), headers={"Range": "bytes=-5"}) as linked:
         assert linked.read() == content[-5:]
 
 
