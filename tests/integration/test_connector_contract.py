@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from deepanalyze.errors import (
     SourceUnavailable,
 )
 from tests.support.blob_sources import WRONG_KEY, key_config, put
-from tests.support.services import BlobContainer, PostgresDatabase
+from tests.support.services import fresh_container, fresh_database
 
 QUICK = SourceDefaults(
     timeouts=Timeouts(connect_s=2), retries=RetryPolicy(max_attempts=2, base_delay_s=0.01, max_delay_s=0.05)
@@ -74,47 +75,51 @@ class Subject:
         return DataReference("subject", path=item) if downloads else DataReference("subject", table=item)
 
 
-def postgresql(request: pytest.FixtureRequest) -> Subject:
-    database: PostgresDatabase = request.getfixturevalue("postgres_database")
-    with psycopg.connect(database.admin_dsn, autocommit=True) as connection:
-        connection.execute(
-            "CREATE TABLE numbers AS SELECT n, 'number ' || n AS name FROM generate_series(1, 50000) n"
+@contextmanager
+def postgresql(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    portal, server = (request.getfixturevalue(name) for name in ("services_loop", "postgres_server"))
+    with fresh_database(portal, server) as database:
+        with psycopg.connect(database.admin_dsn, autocommit=True) as connection:
+            connection.execute(
+                "CREATE TABLE numbers AS SELECT n, 'number ' || n AS name FROM generate_series(1, 50000) n"
+            )
+        yield Subject(
+            type="postgresql",
+            config=database.analyst_config,
+            item="public.numbers",
+            folder="public",
+            missing="public.nothing",
+            wrong_credentials={"password": "canary-wrong-password"},
+            unreachable=lambda port: {"host": "127.0.0.1", "port": port},
+            secrets=[database.analyst_config["password"], "canary-wrong-password"],
         )
-    return Subject(
-        type="postgresql",
-        config=database.analyst_config,
-        item="public.numbers",
-        folder="public",
-        missing="public.nothing",
-        wrong_credentials={"password": "canary-wrong-password"},
-        unreachable=lambda port: {"host": "127.0.0.1", "port": port},
-        secrets=[database.analyst_config["password"], "canary-wrong-password"],
-    )
 
 
-def azure_blob(request: pytest.FixtureRequest) -> Subject:
-    container: BlobContainer = request.getfixturevalue("container")
-    rows = "".join(f"{n},number {n}\n" for n in range(1, 500_001))
-    put(container, {"folder/numbers.csv": b"n,name\n" + rows.encode(), "top.csv": b"x\n"})
-    return Subject(
-        type="azure_blob",
-        config=key_config(container),
-        item="folder/numbers.csv",
-        folder="folder",
-        missing="folder/nothing.csv",
-        wrong_credentials={"account_key": WRONG_KEY},
-        unreachable=lambda port: {"account_url": f"http://127.0.0.1:{port}/account"},
-        secrets=[container.account_key, WRONG_KEY],
-    )
+@contextmanager
+def azure_blob(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    with fresh_container(request.getfixturevalue("azurite")) as container:
+        rows = "".join(f"{n},number {n}\n" for n in range(1, 500_001))
+        put(container, {"folder/numbers.csv": b"n,name\n" + rows.encode(), "top.csv": b"x\n"})
+        yield Subject(
+            type="azure_blob",
+            config=key_config(container),
+            item="folder/numbers.csv",
+            folder="folder",
+            missing="folder/nothing.csv",
+            wrong_credentials={"account_key": WRONG_KEY},
+            unreachable=lambda port: {"account_url": f"http://127.0.0.1:{port}/account"},
+            secrets=[container.account_key, WRONG_KEY],
+        )
 
 
 SUBJECTS = [postgresql, azure_blob]
 
 
-@pytest.fixture(params=SUBJECTS, ids=lambda subject: subject.__name__)
-def subject(request: pytest.FixtureRequest) -> Subject:
-    made: Subject = request.param(request)
-    return made
+@pytest.fixture(scope="module", params=SUBJECTS, ids=lambda subject: subject.__name__)
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    """One for all tests, since none of them changes what the source holds."""
+    with request.param(request) as made:
+        yield made
 
 
 @pytest.fixture
@@ -260,7 +265,7 @@ async def test_many_use_one_connector_at_once(subject: Subject, tmp_path: Path) 
         return await connector.fetch_data(subject.item, directory)
 
     async with subject.connector() as connector:
-        fetched = await asyncio.gather(*(use(number) for number in range(20)))
+        fetched = await asyncio.gather(*(use(number) for number in range(12)))
     assert len({Path(path).read_bytes() for path in fetched}) == 1
 
 
