@@ -23,6 +23,12 @@ HERE = Path(__file__).parent
 MANIFESTS = ("package.json", "package-lock.json")
 ENTRY = Path("node_modules/azurite/dist/src/blob/main.js")
 INSTALL_TIMEOUT_S = 10 * 60
+SYSTEM_AUTHORITIES = (  # where distributions keep them, in one file
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",
+)
 
 
 def node_home() -> Path:
@@ -77,16 +83,26 @@ async def _install(beside: Path, final: Path, lock: int) -> None:
     beside.rename(final)
 
 
+def _environment(node: Path) -> dict[str, str]:
+    """Node trusts only the authorities that it was built with; companies add theirs to the system's store."""
+    environment = os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    bundle = next((path for path in SYSTEM_AUTHORITIES if Path(path).is_file()), None)
+    if bundle is not None:
+        environment.setdefault("NODE_EXTRA_CA_CERTS", bundle)
+    return environment
+
+
 async def _run_npm(directory: Path, lock: int) -> None:
     node = node_home() / "bin" / "node"
     npm = node_home() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
     command = Command(
         "npm",
-        [str(node), str(npm), "ci", "--ignore-scripts", "--omit=dev", *quiet],
+        # Companies add their own authorities to the system's store.
+        [str(node), "--use-system-ca", str(npm), "ci", "--ignore-scripts", "--omit=dev", *quiet],
         directory=directory,
         log=directory / "npm.log",
-        environment=os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
+        environment=_environment(node),
         keep_fds=(lock,),
     )
     process = await start_guarded(command)
@@ -98,5 +114,5 @@ async def _run_npm(directory: Path, lock: int) -> None:
     finally:
         await process.stop()
     if status:
-        said = " ".join(line.strip() for line in process.log_tail(4).splitlines())
+        said = "; ".join(line.removeprefix("npm error ") for line in process.log_lines()[:4])
         raise StartupError(f"npm could not install Azurite: {said}")
