@@ -81,9 +81,11 @@ class GuardedProcess:
                 self._guard.kill()
             await self._guard.wait()
 
+    def log_lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()
+
     def log_tail(self, lines: int = 20) -> str:
-        text = self.log.read_text(errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(self.log_lines()[-lines:])
 
 
 async def start_guarded(command: Command) -> GuardedProcess:
