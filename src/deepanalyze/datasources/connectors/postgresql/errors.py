@@ -111,6 +111,8 @@ def _without_sqlstate(error: psycopg.Error, place: str) -> DeepAnalyzeError:
         or "does not support ssl" in lowered
     ):
         return SourceUnavailable(f"{place}: no trusted TLS connection could be made ({words})")
+    if "server closed the connection unexpectedly" in lowered:  # more lines follow, which guess at causes
+        return SourceUnavailable(f"{place}: the server ended the connection", retry_after_s=1)
     if isinstance(error, psycopg.OperationalError):
         return SourceUnavailable(f"{place}: the server cannot be reached or dropped the connection ({words})")
     return QueryFailed(f"{place}: the query failed: {words}", details=[_details(error)])

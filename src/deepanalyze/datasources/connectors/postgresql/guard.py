@@ -87,15 +87,12 @@ def _parse(sql: str, source: str) -> tuple[postgast.ParseResult, bytes]:
     try:
         return postgast.parse(sql), encoded
     except postgast.PgQueryError as error:
-        position = (
-            len(encoded[: error.cursorpos - 1].decode(errors="ignore")) + 1 if error.cursorpos else None
-        )
         details = {
             "sqlstate": "42601",
             "message": error.message,
             "detail": None,
             "hint": None,
-            "position": position,
+            "position": error.cursorpos or None,  # in characters, as the server counts
         }
         raise QueryFailed(
             f"source {source!r}: the query failed (42601): {error.message}", param="query", details=[details]

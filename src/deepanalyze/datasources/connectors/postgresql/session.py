@@ -55,6 +55,7 @@ class Sessions:
         self._source = source
         self._resources = contextlib.AsyncExitStack()
         self._pool: AsyncConnectionPool[Connection] | None = None
+        self._running: set[Wire] = set()
         self._root_certificate: Path | None = None
         self.query_timeout_s = min(
             config.query_timeout_s or defaults.timeouts.query_s, defaults.timeouts.query_ceiling_s
@@ -92,6 +93,8 @@ class Sessions:
 
     async def close(self) -> None:
         self._pool = None
+        for wire in self._running:
+            wire.interrupt()
         await self._resources.aclose()
 
     @asynccontextmanager
@@ -117,17 +120,23 @@ class Sessions:
         limit_s = timeout_s or self.query_timeout_s
         wire = Wire(connection.pgconn, time.monotonic() + limit_s + _GRACE_S)
         running = loop.run_in_executor(self._threads, wire.run, work)
+        self._running.add(wire)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             wire.interrupt()
             await asyncio.shield(_ended(running, connection))
             raise
+        except Interrupted:
+            await _cancel(connection)
+            raise SourceUnavailable(f"source {self._source!r}: it was closed") from None
         except Overdue:
             await _cancel(connection)
             raise QueryTimeout(
                 f"source {self._source!r}: the server did not end the query within {limit_s:g} s (query_timeout_s)"
             ) from None
+        finally:
+            self._running.discard(wire)
 
     def _begin(self, timeout_s: float) -> sql.Composed:
         """Everything that a statement relies on, set for this transaction alone, so that nothing has to be undone and
