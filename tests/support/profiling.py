@@ -76,7 +76,8 @@ class Bench:
         return cls(subprocess.Popen([sys.executable, "-c", RUNNER], stdin=pipe, stdout=pipe, text=True))
 
     def stop(self) -> None:
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.close()
         self.process.wait(30)
         self.process.stdout.close()

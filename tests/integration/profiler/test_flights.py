@@ -13,7 +13,10 @@ from deepanalyze.analysis.conversation import DataFile
 from tests.support.profiling import Analysed, Bench
 
 QUESTION = "How do weather and carrier drive departure delays?"
-SQL = "SELECT f.carrier, a.name, count(*) AS flights, avg(dep_delay) AS avg_dep_delay FROM flights f JOIN airlines a USING (carrier) GROUP BY 1, 2"
+SQL = (
+    "SELECT f.carrier, a.name, count(*) AS flights, avg(dep_delay) AS avg_dep_delay FROM flights f JOIN "
+    "airlines a USING (carrier) GROUP BY 1, 2"
+)
 
 
 def sample(name: str) -> Path:
@@ -32,7 +35,9 @@ def done(bench: Bench, flights: pd.DataFrame, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("demo")
     whole = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
     times = flights["time_hour"].str.replace("T", " ").str.replace("Z", "+00")
-    flights.astype(dict.fromkeys(whole, "Int64")).assign(time_hour=times).to_csv(folder / "flights.csv", index=False)
+    flights.astype(dict.fromkeys(whole, "Int64")).assign(time_hour=times).to_csv(
+        folder / "flights.csv", index=False
+    )
     grouped = flights.groupby("carrier")["dep_delay"].agg(flights="size", avg_dep_delay="mean").reset_index()
     grouped.merge(pd.read_csv(sample("airlines.csv"))).to_csv(folder / "carriers.csv", index=False)
     (folder / "weather/2013").mkdir(parents=True)
@@ -57,9 +62,18 @@ def test_mean_delay_of_every_carrier_to_the_cent(done: Analysed, flights: pd.Dat
 
 
 def test_it_says_what_matters(done: Analysed) -> None:
-    for text in ("`dep_delay` averages **12.64 minutes** over 328,521 rows", "all of weather", "`precip`", "`visib`", "Background: `hour`"):
+    for text in (
+        "`dep_delay` averages **12.64 minutes** over 328,521 rows",
+        "all of weather",
+        "`precip`",
+        "`visib`",
+        "Background: `hour`",
+    ):
         assert text in done.answer
-    assert "computed from flights (336,776 rows), the more complete one, not from carriers (16 rows)" in done.answer
+    assert (
+        "computed from flights (336,776 rows), the more complete one, not from carriers (16 rows)"
+        in done.answer
+    )
     assert "do not prove that one thing causes the other" in done.answer
     assert "found no partner" in done.answer
 

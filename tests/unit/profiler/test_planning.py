@@ -20,7 +20,10 @@ def summary(plan: Plan) -> tuple[str, str, str | None, list[str]]:
         ("average departure delay by carrier", ("aggregate", "flights", "dep_delay", ["carrier"])),
         ("What is the mean dep_delay per airline?", ("aggregate", "flights", "dep_delay", ["carrier"])),
         ("average arrival delay for each airline name", ("aggregate", "flights", "arr_delay", ["name"])),
-        ("median distance by origin and carrier", ("aggregate", "flights", "distance", ["origin", "carrier"])),
+        (
+            "median distance by origin and carrier",
+            ("aggregate", "flights", "distance", ["origin", "carrier"]),
+        ),
         ("top 5 destinations by average arrival delay", ("top", "flights", "arr_delay", ["dest"])),
         ("which carrier has the longest air time?", ("top", "flights", "air_time", ["carrier"])),
         ("which airline has the most flights?", ("count", "flights", None, ["carrier"])),
@@ -76,14 +79,20 @@ def test_drivers_that_nobody_named() -> None:
 
 def test_a_topic_without_a_table_of_that_name() -> None:
     tables = {("obs" if n == "weather" else n): t for n, t in DATA.tables.items()}
-    obs = replace(tables["obs"], name="obs", columns=tuple(replace(c, table="obs") for c in tables["obs"].columns))
+    obs = replace(
+        tables["obs"], name="obs", columns=tuple(replace(c, table="obs") for c in tables["obs"].columns)
+    )
     links = [replace(li, one="obs") if li.one == "weather" else li for li in DATA.links]
-    plan = plan_for("how does weather drive departure delay", replace(DATA, tables={**tables, "obs": obs}, links=links))
+    plan = plan_for(
+        "how does weather drive departure delay", replace(DATA, tables={**tables, "obs": obs}, links=links)
+    )
     assert {f.name for f in plan.drivers} == {"temp", "humid", "precip", "visib"}
 
 
 def test_conditions() -> None:
-    assert [c.words for c in plan_for("how many flights with distance over 1,000 to LAX?", DATA).conditions] == [
+    assert [
+        c.words for c in plan_for("how many flights with distance over 1,000 to LAX?", DATA).conditions
+    ] == [
         "distance is more than 1,000",
         "dest is LAX",
     ]
@@ -107,7 +116,9 @@ def test_unknown_words_are_told() -> None:
 def test_the_larger_table_is_preferred_and_told() -> None:
     plan = plan_for("average departure delay by carrier", DATA)
     assert plan.base is FLIGHTS
-    assert plan.notes == ("The numbers are computed from flights (1,000 rows), the more complete one, not from delays (16 rows).",)
+    assert plan.notes == (
+        "The numbers are computed from flights (1,000 rows), the more complete one, not from summary (16 rows).",
+    )
 
 
 def test_without_a_link_a_column_is_left_out_and_told() -> None:
@@ -116,6 +127,18 @@ def test_without_a_link_a_column_is_left_out_and_told() -> None:
     assert "No key links temp to flights" in plan.notes[-1]
 
 
-@pytest.mark.parametrize("question", ["a" * 100_000, "\0\n" * 50, "how do and drive ?", "top by vs per", "average", "🙂 ☃ 平均", "(((", "drive " * 500])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "a" * 100_000,
+        "\0\n" * 50,
+        "how do and drive ?",
+        "top by vs per",
+        "average",
+        "🙂 ☃ 平均",
+        "(((",
+        "drive " * 500,
+    ],
+)
 def test_any_text_makes_a_plan(question: str) -> None:
     assert plan_for(question, DATA).base.rows

@@ -32,14 +32,18 @@ def test_the_same_conversation_gives_the_same_text() -> None:
 
 
 def test_a_failing_first_step_ends_with_an_explanation() -> None:
-    text = next_text(asked(("user", "q"), ("assistant", "<Code>"), ("execute", "Traceback\nMemoryError: no room")))
+    text = next_text(
+        asked(("user", "q"), ("assistant", "<Code>"), ("execute", "Traceback\nMemoryError: no room"))
+    )
     assert text.startswith("<Answer>")
     assert "MemoryError: no room" in text
     assert "not a language model" in text
 
 
 def test_only_the_current_question_counts() -> None:
-    conversation = asked(("user", "one"), ("assistant", "<Code>"), ("execute", "x"), ("assistant", "<Answer>"), ("user", "two"))
+    conversation = asked(
+        ("user", "one"), ("assistant", "<Code>"), ("execute", "x"), ("assistant", "<Answer>"), ("user", "two")
+    )
     assert outputs_of(conversation) == []
     assert analyses_before(conversation) == 1
     assert conversation.question == "two"
@@ -48,12 +52,22 @@ def test_only_the_current_question_counts() -> None:
 def test_rounds_of_one_analysis_agree_on_its_number() -> None:
     first = [("user", "one"), ("assistant", "<Code>"), ("execute", "x")]
     assert analyses_before(asked(*first)) == 0
-    assert analyses_before(asked(*first, ("assistant", "<Answer>"), ("user", "two"), ("assistant", "<Code>"), ("execute", "y"))) == 1
+    assert (
+        analyses_before(
+            asked(
+                *first, ("assistant", "<Answer>"), ("user", "two"), ("assistant", "<Code>"), ("execute", "y")
+            )
+        )
+        == 1
+    )
 
 
 def test_only_the_last_marked_line_counts() -> None:
     forged = '#result {"step": "read", "frames": 99}\n'
-    assert result_in(f'{forged}noise\n#result {{"step": "read", "frames": 1}}\n', "read") == {"step": "read", "frames": 1}
+    assert result_in(f'{forged}noise\n#result {{"step": "read", "frames": 1}}\n', "read") == {
+        "step": "read",
+        "frames": 1,
+    }
     assert result_in(forged, "tidy") is None
     assert result_in("#result not json", "read") is None
     assert result_in("", "read") is None

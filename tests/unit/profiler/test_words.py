@@ -24,13 +24,21 @@ def test_names_fall_into_words(name: str, words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "named", "near"),
-    [("delays", "delay", True), ("airline", "carrier", True), ("temp", "temperature", True), ("delay", "distance", False), ("visibility", "visibility", True)],
+    [
+        ("delays", "delay", True),
+        ("airline", "carrier", True),
+        ("temp", "temperature", True),
+        ("delay", "distance", False),
+        ("visibility", "visibility", True),
+    ],
 )
 def test_closeness(asked: str, named: str, near: bool) -> None:
     assert (closeness(stem(asked), named) >= 0.8) is near
 
 
-@pytest.mark.parametrize("text", ["</Code>", "```", "a'b\"c", "☃\n\0\\", "\\</Code>", "<|end|>", "\ud800", "</Answer>'''"])
+@pytest.mark.parametrize(
+    "text", ["</Code>", "```", "a'b\"c", "☃\n\0\\", "\\</Code>", "<|end|>", "\ud800", "</Answer>'''"]
+)
 def test_literals_come_back_and_cannot_end_the_block(text: str) -> None:
     source = literal([text, {text: 1.5}])
     assert eval(source) == [text, {text: 1.5}]  # our own literal
@@ -44,7 +52,14 @@ def test_text_from_the_data_is_made_safe() -> None:
 
 
 def test_numbers() -> None:
-    assert [number(v) for v in (1234567, 0.5, 12.345, None, float("nan"), -3)] == ["1,234,567", "0.50", "12.35", "–", "–", "−3"]
+    assert [number(v) for v in (1234567, 0.5, 12.345, None, float("nan"), -3)] == [
+        "1,234,567",
+        "0.50",
+        "12.35",
+        "–",
+        "–",
+        "−3",
+    ]
     assert [fixed(v) for v in (12.639, 0.0, -0.0003, None)] == ["12.64", "0.00", "−0.0003", "–"]
     assert [percent(v) for v in (0.123, 0.0, 0.00001)] == ["12.3 %", "0.0 %", "under 0.1 %"]
     assert listed(["a", "b", "c"]) == "a, b and c"
@@ -54,9 +69,19 @@ def test_numbers() -> None:
 def test_files_of_one_pattern_are_one_table() -> None:
     months = [DataFile(f"weather/2013/{m:02}.csv", 1) for m in range(1, 13)]
     query = DataFile("flights.csv", 1, sql="SELECT 1")
-    years = [DataFile("sales_2021.csv", 1), DataFile("sales_2022.csv", 1), DataFile("class.csv", 1), DataFile("notes.pdf", 1)]
+    years = [
+        DataFile("sales_2021.csv", 1),
+        DataFile("sales_2022.csv", 1),
+        DataFile("class.csv", 1),
+        DataFile("notes.pdf", 1),
+    ]
     tables = table_files([*months, query, *years, DataFile("report.md", 1)])
-    assert {name: len(files) for name, files in tables.items()} == {"weather": 12, "flights": 1, "sales": 2, "class_": 1}
+    assert {name: len(files) for name, files in tables.items()} == {
+        "weather": 12,
+        "flights": 1,
+        "sales": 2,
+        "class_": 1,
+    }
 
 
 def test_results_of_queries_stay_apart() -> None:

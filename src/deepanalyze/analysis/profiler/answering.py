@@ -12,11 +12,13 @@ from deepanalyze.analysis.profiler.state import State
 from deepanalyze.analysis.profiler.telling import findings_of
 
 NOT_A_MODEL = (
-    "*These are statistics computed by DeepAnalyze's built-in profiler with the code above. It is not a language model: it recognises "
+    "*These are statistics computed by DeepAnalyze's built-in profiler with the code above. It is not a "
+    "language model: it recognises "
     "column names and a few kinds of questions, and understands nothing beyond them.*"
 )
 HOW_TO_ATTACH = (
-    "Attach data to the message: name a data source in `data_sources` (a table, an SQL query, or a blob path such as `sales/*.csv`), "
+    "Attach data to the message: name a data source in `data_sources` (a table, an SQL query, or a blob path "
+    "such as `sales/*.csv`), "
     "or upload a CSV, JSON, Parquet or Excel file with `POST /v1/files` and give its id in `file_ids`."
 )
 
@@ -100,7 +102,8 @@ def where(state: State) -> str:
         why = state.failures.get("report")
         return f"The report could not be written: {safe(why, 200)}." if why else ""
     charts = (
-        f" with {len(figures)} chart{'s' if len(figures) != 1 else ''} ({listed([spoken(path) for path, _ in figures])})"
+        f" with {len(figures)} chart{'s' if len(figures) != 1 else ''} "
+        f"({listed([spoken(path) for path, _ in figures])})"
         if figures
         else ""
     )
@@ -121,7 +124,8 @@ def no_files_answer(files: Sequence[DataFile]) -> str:
     return join([
         f"I have no data to analyse yet.{seen}",
         HOW_TO_ATTACH,
-        "Then ask, for example, “average price by region”, “top 10 products by revenue”, “revenue over time” or “how do price and region drive sales?”.",
+        "Then ask, for example, “average price by region”, “top 10 products by revenue”, “revenue over time” "
+        "or “how do price and region drive sales?”.",
         NOT_A_MODEL,
     ])  # fmt: skip
 

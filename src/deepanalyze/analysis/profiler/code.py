@@ -22,8 +22,9 @@ def literal(value: object) -> str:
 
 @cache
 def kit(module: str) -> str:
-    """The text of one module of the kit, as it goes into a block."""
-    return resources.files(f"{__package__}.kit").joinpath(f"{module}.py").read_text(encoding="utf-8").strip()
+    """The text of one module of the kit, as it goes into a block; notes to our own tools are left out."""
+    text = resources.files(f"{__package__}.kit").joinpath(f"{module}.py").read_text(encoding="utf-8")
+    return re.sub(r"  # (noqa|fmt).*", "", text).strip()
 
 
 def block(*parts: str | Sequence[str]) -> str:

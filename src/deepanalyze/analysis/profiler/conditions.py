@@ -16,14 +16,18 @@ Operator = Literal["==", ">", ">=", "<", "<=", "month", "year", "isin"]
 
 NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
 COMPARISON = re.compile(
-    r"(?P<op>more than|greater than|higher than|larger than|longer than|later than|bigger than|older than|over|above|exceed\w*|>=|≥"
-    r"|>|at least|less than|lower than|smaller than|shorter than|fewer than|younger than|under|below|<=|≤|<|at most|no more than"
+    r"(?P<op>more than|greater than|higher than|larger than|longer than|later than|bigger than|older "
+    r"than|over|above|exceed\w*|>=|≥"
+    r"|>|at least|less than|lower than|smaller than|shorter than|fewer than|younger "
+    r"than|under|below|<=|≤|<|at most|no more than"
     r"|equals?(?: to)?|==?|exactly|超过|大于|高于|少于|小于|低于|至少)\s*" + NUMBER
 )
 SIGNS: tuple[tuple[str, Operator], ...] = (
-    ("at least", ">="), (">=", ">="), ("≥", ">="), ("至少", ">="), ("at most", "<="), ("no more", "<="), ("<=", "<="), ("≤", "<="),
+    ("at least", ">="), (">=", ">="), ("≥", ">="), ("至少", ">="), ("at most", "<="), ("no more", "<="),
+    ("<=", "<="), ("≤", "<="),
     ("less", "<"), ("lower", "<"), ("smaller", "<"), ("shorter", "<"), ("fewer", "<"), ("younger", "<"), ("under", "<"),
-    ("below", "<"), ("<", "<"), ("少于", "<"), ("小于", "<"), ("低于", "<"), ("equal", "=="), ("=", "=="), ("exactly", "=="),
+    ("below", "<"), ("<", "<"), ("少于", "<"), ("小于", "<"), ("低于", "<"), ("equal", "=="), ("=", "=="),
+    ("exactly", "=="),
 )  # fmt: skip
 TOWARDS = {"to": {"destination", "to", "target"}, "from": {"origin", "from", "source", "departure"}}
 

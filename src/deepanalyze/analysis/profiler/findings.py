@@ -10,8 +10,10 @@ from deepanalyze.analysis.profiler.prose import fixed, listed, number, percent, 
 from deepanalyze.analysis.profiler.words import name_words
 
 UNITS = {
-    "min": "minutes", "mins": "minutes", "minute": "minutes", "hour": "hours", "sec": "seconds", "second": "seconds", "ms": "ms",
-    "km": "km", "mile": "miles", "kg": "kg", "lb": "lb", "usd": "USD", "eur": "EUR", "gbp": "GBP", "cny": "CNY", "pct": "%",
+    "min": "minutes", "mins": "minutes", "minute": "minutes", "hour": "hours", "sec": "seconds",
+    "second": "seconds", "ms": "ms",
+    "km": "km", "mile": "miles", "kg": "kg", "lb": "lb", "usd": "USD", "eur": "EUR", "gbp": "GBP",
+    "cny": "CNY", "pct": "%",
     "percent": "%", "celsius": "°C", "fahrenheit": "°F", "kwh": "kWh", "cm": "cm", "mm": "mm",
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ DRIVERS = re.compile(
     r"|why|depends?|contribut\w+|leads? to|matters? (?:most )?for)\b"
 )
 REVERSED = re.compile(
-    r"\b(driven|affected|influenced|caused|explained|determined|predicted|impacted) by\b|\bdepends?\b( up)?on"
+    r"\b(driven|affected|influenced|caused|explained|determined|predicted|impacted) by\b|\bdepends? (?:up)?on\b"
 )
 OF_ON = re.compile(r"\b(impacts?|effects?|influences?)\b.* on\b")
 COUNT = re.compile(r"\b(how many|number of|count of|counts?|how often)\b")
@@ -28,7 +28,8 @@ TOP = re.compile(
 )
 LOW = re.compile(r"\b(bottom|lowest|least|smallest|fewest|shortest|cheapest|minimum)\b")
 TREND = re.compile(
-    r"\b(over time|trends?|over the (?:years?|months?|weeks?|days?)|time series|evol\w+|develop\w*|monthly|daily|weekly|yearly"
+    r"\b(over time|trends?|over the (?:years?|months?|weeks?|days?)|time "
+    r"series|evol\w+|develop\w*|monthly|daily|weekly|yearly"
     r"|annually|quarterly|hourly|(?:per|by|each|every) (?:month|day|week|year|quarter|date))\b"
 )
 RELATION = re.compile(r"\b(vs|versus|against|relat\w+|correlat\w+|associat\w+|scatter)\b")

@@ -25,7 +25,10 @@ def truncation_note(state: State) -> str:
         if used
         else "The main numbers below come from other, complete files."
     )
-    return f"**Truncated data:** {names} {verb} cut off at the row limit and {first}. {effect} Raise `max_rows` for all of them."
+    return (
+        f"**Truncated data:** {names} {verb} cut off at the row limit and {first}. {effect} Raise "
+        "`max_rows` for all of them."
+    )
 
 
 def used_files(state: State) -> list[str]:
@@ -65,7 +68,8 @@ def table_notes(table: Table) -> Iterable[str]:
         if c.kind == "number" and c.far and beyond_belief(c.low, c.mean, c.high, c.far, table.rows)
     ]
     for column in wild[:4]:
-        yield f"{spoken(table.name)}: {spoken(column.name)} has {several(column.far, 'value')} far outside its usual range (largest {column.high:,g}); they may be errors and were kept."
+        values = f"{several(column.far, 'value')} far outside its usual range (largest {column.high:,g})"
+        yield f"{spoken(table.name)}: {spoken(column.name)} has {values}; they may be errors and were kept."
 
 
 def beyond_belief(low: float, mean: float | None, high: float, far: int, count: int) -> bool:

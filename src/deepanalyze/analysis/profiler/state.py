@@ -49,8 +49,7 @@ def analyses_before(conversation: Conversation) -> int:
         if turn.role == "user":
             count, ran = count + ran, False
         ran = ran or turn.role == "execute" or (turn.role == "assistant" and "<Code>" in turn.text)
-    turns = conversation.turns
-    return count if not (turns and turns[-1].role == "user") else count
+    return count
 
 
 def result_in(output: str, step: str) -> dict[str, Any] | None:

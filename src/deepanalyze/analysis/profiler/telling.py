@@ -77,9 +77,15 @@ def tell_total(plan: Plan, study: Mapping[str, Any]) -> Findings:
         return Findings(f"{spoken(plan.base.name)} has **{rows(overall['n'])}**{condition_words(plan)}{of}.")
     if not overall["n"]:
         return Findings(f"No row{condition_words(plan)} has a value in {spoken(plan.target.name)}.")
-    text = f"The {measure_name(plan)}{condition_words(plan)} is **{value_text(plan, overall['value'])}**, over {several(overall['n'], 'value')}."
+    text = (
+        f"The {measure_name(plan)}{condition_words(plan)} is **{value_text(plan, overall['value'])}**, "
+        f"over {several(overall['n'], 'value')}."
+    )
     missing = f" {rows(overall['missing'])} have no value and do not count." if overall["missing"] else ""
-    spread = f"Median {fixed(overall['median'])}, from {fixed(overall['min'])} to {fixed(overall['max'])}, standard deviation {fixed(overall['sd'])}."
+    spread = (
+        f"Median {fixed(overall['median'])}, from {fixed(overall['min'])} to {fixed(overall['max'])}, "
+        f"standard deviation {fixed(overall['sd'])}."
+    )
     return Findings(text + missing, (spread,), (lines_table(study, "measure"),))
 
 
@@ -102,23 +108,29 @@ def tell_groups(plan: Plan, study: Mapping[str, Any]) -> Findings:
         )
     else:
         headline = (
-            f"The {measure_name(plan)} by {groups}{condition_words(plan)} runs from **{value_text(plan, last[at])}** ({safe(last[0])}) to "
+            f"The {measure_name(plan)} by {groups}{condition_words(plan)} runs from "
+            f"**{value_text(plan, last[at])}** ({safe(last[0])}) to "
             f"**{value_text(plan, first[at])}** ({safe(first[0])}) over {several(study['groups'], 'group')}."
         )
     if plan.distinct:
-        headline = f"There are **{study['groups']:,}** different values of {groups}{condition_words(plan)} in {spoken(plan.base.name)}."
+        headline = (
+            f"There are **{study['groups']:,}** different values of {groups}{condition_words(plan)} "
+            f"in {spoken(plan.base.name)}."
+        )
     overall = study["overall"]
     points = [f"Over all rows it is {value_text(plan, overall['value'])} (n = {overall['n']:,})."]
     if plan.target is None:
         points = [f"{rows(overall['n'])} in all."]
     if overall.get("missing"):
         points.append(
-            f"{rows(overall['missing'])} have no {spoken(plan.target.name) if plan.target else 'value'} and do not count."
+            f"{rows(overall['missing'])} have no {spoken(plan.target.name) if plan.target else 'value'} and "
+            "do not count."
         )
     small = [line for line in lines if line[n_at] is not None and line[n_at] < 30]
     if small and plan.target is not None:
         points.append(
-            f"Few rows stand behind {listed([safe(line[0]) for line in small], 4)} (fewer than 30 each), so those numbers are shaky."
+            f"Few rows stand behind {listed([safe(line[0]) for line in small], 4)} (fewer than 30 each), so "
+            "those numbers are shaky."
         )
     return Findings(headline, tuple(points), (lines_table(study, groups),))
 
@@ -150,8 +162,10 @@ def tell_trend(plan: Plan, study: Mapping[str, Any]) -> Findings:
         )
     first, last, high, low = lines[0], lines[-1], study["high"], study["low"]
     headline = (
-        f"The {measure_name(plan)} per {study['by']}{condition_words(plan)} goes from {value_text(plan, first[1])} ({first[0]}) to "
-        f"{value_text(plan, last[1])} ({last[0]}). It is highest in **{high[0]}** ({value_text(plan, high[1])}) and lowest in **{low[0]}** ({value_text(plan, low[1])})."
+        f"The {measure_name(plan)} per {study['by']}{condition_words(plan)} goes from "
+        f"{value_text(plan, first[1])} ({first[0]}) to "
+        f"{value_text(plan, last[1])} ({last[0]}). It is highest in **{high[0]}** "
+        f"({value_text(plan, high[1])}) and lowest in **{low[0]}** ({value_text(plan, low[1])})."
     )
     points = []
     if study["slope"] is not None and study["count"] >= 4:
@@ -161,7 +175,8 @@ def tell_trend(plan: Plan, study: Mapping[str, Any]) -> Findings:
             else f"a {'rising' if study['slope'] > 0 else 'falling'} trend"
         )
         points.append(
-            f"A straight line through the {study['count']} {study['by']}s shows {steady}: {fixed(study['slope'])} a {study['by']} (r = {fixed(study['r'])})."
+            f"A straight line through the {study['count']} {study['by']}s shows {steady}: "
+            f"{fixed(study['slope'])} a {study['by']} (r = {fixed(study['r'])})."
         )
     points.append(f"{rows(study['n'])} went into it. The first and the last {study['by']} may be incomplete.")
     counted = plan.target is None or plan.statistic == "count"
@@ -193,9 +208,13 @@ def tell_relation(plan: Plan, study: Mapping[str, Any]) -> Findings:
     headline = f"There is {word}{way} relationship between {x} and {y}: correlation **r = {r:.3f}**".replace(
         "-", "−"
     )
-    headline += f" over {study['n']:,} pairs of values{condition_words(plan)}; {x} explains {percent(r * r)} of the variance of {y}."
+    headline += (
+        f" over {study['n']:,} pairs of values{condition_words(plan)}; {x} explains {percent(r * r)} "
+        f"of the variance of {y}."
+    )
     points = [
-        f"On average, one more of {x} goes with {with_unit(number(study['slope'], 3), plan.target)} of {y} (straight line: {y} = {number(study['intercept'], 3)} + {number(study['slope'], 3)} × {x}).",
+        f"On average, one more of {x} goes with {with_unit(number(study['slope'], 3), plan.target)} of {y} "
+        f"(straight line: {y} = {number(study['intercept'], 3)} + {number(study['slope'], 3)} × {x}).",
         f"The rank correlation, which does not mind outliers and bends, is {study['rank']:.3f}.".replace(
             "-", "−"
         ),
@@ -216,7 +235,10 @@ def tell_overview(state: State, plan: Plan, study: Mapping[str, Any]) -> Finding
     ]
     headline = f"The data: {listed(told)}."
     if study["cells"]:
-        headline += f" In {spoken(plan.base.name)}, the largest, {percent(study['missing'] / study['cells'])} of all cells are empty."
+        headline += (
+            f" In {spoken(plan.base.name)}, the largest, "
+            f"{percent(study['missing'] / study['cells'])} of all cells are empty."
+        )
     points = []
     for a, b, r in plan.base.correlations[:4]:
         if abs(r) >= 0.3:

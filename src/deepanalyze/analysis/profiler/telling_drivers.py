@@ -18,7 +18,8 @@ def tell(plan: Plan, study: Mapping[str, Any]) -> Findings:
     drivers: Mapping[str, Any] = study["drivers"]
     if study["n"] < 5 or not drivers:
         return Findings(
-            f"There are only {several(study['n'], 'usable row')} with {spoken(plan.target.name)}, too few to say what drives it."
+            f"There are only {several(study['n'], 'usable row')} with {spoken(plan.target.name)}, too few to "
+            "say what drives it."
         )
     used = [name for name in study["used"] if drivers[name]["alone"] >= SMALL and drivers[name]["p"] < 0.05]
     inside = {name for names in plan.blocks.values() for name in names}
@@ -37,7 +38,10 @@ def headline(plan: Plan, study: Mapping[str, Any], used: Sequence[str]) -> str:
     assert target is not None
     if event or target.column.kind == "boolean":
         value = f"is “{safe(event)}”" if event else "is true"
-        typical = f"{spoken(target.name)} {value} in {percent(study['mean'])} of {study['n']:,} rows{condition_words(plan)}."
+        typical = (
+            f"{spoken(target.name)} {value} in {percent(study['mean'])} of {study['n']:,} "
+            f"rows{condition_words(plan)}."
+        )
     else:
         typical = (
             f"{spoken(target.name)} averages **{with_unit(fixed(study['mean']), target)}** over {study['n']:,} rows"
@@ -58,9 +62,13 @@ def headline(plan: Plan, study: Mapping[str, Any], used: Sequence[str]) -> str:
     strongest = f" Among those columns the strongest are {listed(members[:4])}." if members else ""
     if len(ranks) == 1:
         name, share = shares[0]
-        return f"{typical} {name} explains **{percent(share)}** of the variance between single rows.{strongest} {together(plan, study)}"
+        return (
+            f"{typical} {name} explains **{percent(share)}** of the variance between single "
+            f"rows.{strongest} {together(plan, study)}"
+        )
     return (
-        f"{typical} Share of the variance between single rows that each explains, taken one at a time: {listed(ranks)}.{strongest} "
+        f"{typical} Share of the variance between single rows that each explains, taken one at a time: "
+        f"{listed(ranks)}.{strongest} "
         f"{together(plan, study)}"
     )
 
@@ -68,7 +76,10 @@ def headline(plan: Plan, study: Mapping[str, Any], used: Sequence[str]) -> str:
 def together(plan: Plan, study: Mapping[str, Any]) -> str:
     controls = [spoken(name) for name in study["controls"]]
     if len(study["used"]) == 1:
-        return f"Together with {listed(controls)} it explains **{percent(study['r2'])}**; the rest is not in these columns."
+        return (
+            f"Together with {listed(controls)} it explains **{percent(study['r2'])}**; the rest is not in "
+            "these columns."
+        )
     also = f" with {listed(controls)} as background" if controls else ""
     if len(study["used"]) + len(controls) == 1:
         return (
@@ -91,11 +102,17 @@ def driver_point(name: str, driver: Mapping[str, Any], plan: Plan, study: Mappin
     levels = enough or driver["levels"]
     effect = f"explains {percent(driver['alone'])} alone and {percent(driver['adds'])} beyond all the others"
     if not driver["numeric"]:
-        return f"**{spoken(name)}** {effect}. {extremes(levels, plan.target)} {adjusted_gap(levels, plan, study)}".rstrip()
+        found = [
+            f"**{spoken(name)}** {effect}.",
+            extremes(levels, plan.target),
+            adjusted_gap(levels, plan, study),
+        ]
+        return " ".join(part for part in found if part)
     high, low = max(levels, key=mean_of), min(levels, key=mean_of)
     slope = f"; linear correlation r = {fixed(driver['r'])}" if driver["r"] is not None else ""
     return (
-        f"**{spoken(name)}** {effect}{slope}. The mean is highest, {told(high, plan.target)}, at {safe(high[0])}, and lowest, "
+        f"**{spoken(name)}** {effect}{slope}. The mean is highest, {told(high, plan.target)}, at "
+        f"{safe(high[0])}, and lowest, "
         f"{told(low, plan.target)}, at {safe(low[0])}."
     )
 
@@ -127,7 +144,10 @@ def adjusted_gap(levels: Sequence[Level], plan: Plan, study: Mapping[str, Any]) 
     raw = max(m for m, _ in means) - min(m for m, _ in means)
     held = max(a for _, a in means) - min(a for _, a in means)
     change = "shrinks" if held < 0.9 * raw else "grows" if held > 1.1 * raw else "hardly changes"
-    return f"With the other drivers held at their average, the gap between the extremes {change} (from {fixed(raw)} to {with_unit(fixed(held), plan.target)})."
+    return (
+        f"With the other drivers held at their average, the gap between the extremes {change} (from "
+        f"{fixed(raw)} to {with_unit(fixed(held), plan.target)})."
+    )
 
 
 def block_points(plan: Plan, study: Mapping[str, Any]) -> list[str]:
@@ -137,7 +157,8 @@ def block_points(plan: Plan, study: Mapping[str, Any]) -> list[str]:
         versus = listed([f"{spoken(name)} {percent(study['drivers'][name]['adds'])}" for name in singles[:3]])
         against = f" (for comparison: {versus})" if versus else ""
         told_blocks.append(
-            f"**{safe(block).capitalize()}** together explains {percent(shares['alone'])} alone and adds {percent(shares['adds'])} beyond the rest{against}."
+            f"**{safe(block).capitalize()}** together explains {percent(shares['alone'])} alone and adds "
+            f"{percent(shares['adds'])} beyond the rest{against}."
         )
     return told_blocks
 
@@ -150,8 +171,10 @@ def control_points(plan: Plan, study: Mapping[str, Any]) -> list[str]:
             continue
         high, low = max(levels, key=mean_of), min(levels, key=mean_of)
         points.append(
-            f"**Background: {spoken(name)}** explains {percent(facts['alone'])} alone: the mean runs from {told(low, plan.target)} at {safe(low[0])} to "
-            f"{told(high, plan.target)} at {safe(high[0])}. It is mixed up with the drivers above, so the model holds it constant."
+            f"**Background: {spoken(name)}** explains {percent(facts['alone'])} alone: the mean runs from "
+            f"{told(low, plan.target)} at {safe(low[0])} to "
+            f"{told(high, plan.target)} at {safe(high[0])}. It is mixed up with the drivers above, so the "
+            "model holds it constant."
         )
     return points
 
@@ -168,7 +191,8 @@ def twin_points(study: Mapping[str, Any]) -> list[str]:
         return []
     names = listed([f"{spoken(n)} (r = {fixed(study['drivers'][n]['r'])})" for n in study["twins"]])
     return [
-        f"Left out of the model because it moves almost in step with the target, which makes it another measure of the same thing: {names}."
+        "Left out of the model because it moves almost in step with the target, which makes it another "
+        f"measure of the same thing: {names}."
     ]
 
 

@@ -134,4 +134,4 @@ def facts_of(frame: pd.DataFrame, facts: pd.DataFrame, most: int) -> dict[str, A
 
 def show(step: str, value: Any) -> None:
     """One line for the analyst that reads this output."""
-    print("#result", json.dumps({"step": step, **value}, ensure_ascii=True, default=str))
+    print("#result", json.dumps({"step": step, **value}, ensure_ascii=True, default=str))  # noqa: T201

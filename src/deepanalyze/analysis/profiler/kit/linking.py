@@ -92,18 +92,14 @@ def values_in(
     """Values of the data that the question names, for conditions such as "to LAX"."""
     plain = " " + " ".join("".join(c if c.isalnum() else " " for c in question.lower()).split()) + " "
     exact = set("".join(c if c.isalnum() else " " for c in question).split())
-    hits = []
+    hits: list[list[Any]] = []
     for table, frame in tables.items():
-        for name in (
-            c for c in frame if kinds[table][c] in ("category", "id", "text") and family(frame[c]) == "text"
-        ):
+        texts = [c for c in map(str, frame) if kinds[table][c] in ("category", "id", "text")]
+        for name in (c for c in texts if family(frame[c]) == "text"):
             for value, rows in frame[name].value_counts().head(5000).items():
                 text = " ".join("".join(c if c.isalnum() else " " for c in str(value)).split())
                 short = len(text) <= 3 and text.isascii()
-                if (
-                    (text in exact and not text.islower())
-                    if short
-                    else (f" {text.lower()} " in plain or (not text.isascii() and text in question))
-                ):
+                named = f" {text.lower()} " in plain or (not text.isascii() and text in question)
+                if (text in exact and not text.islower()) if short else named:
                     hits.append([table, name, str(value), int(rows)])
     return sorted(hits, key=lambda hit: -len(hit[2]))[:20]

@@ -71,7 +71,8 @@ def typed_texts(texts: "pd.Series[Any]", counts: Any, notes: list[str]) -> "pd.S
 def typed(column: "pd.Series[Any]", notes: list[str]) -> "pd.Series[Any]":
     """What a column of text really holds: booleans, numbers, dates."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return column.dt.tz_convert("UTC").dt.tz_localize(None)
+        naive: pd.Series[Any] = column.dt.tz_convert("UTC").dt.tz_localize(None)
+        return naive
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     if not (pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)):

@@ -106,7 +106,8 @@ def spread_chart(plan: Plan) -> Chart:
         f"names = list(df.loc[df[{target}].notna(), {group}].value_counts().index[:12])",
         f"values = [df.loc[df[{group}] == name, {target}].dropna().astype(float) for name in names]",
         "figure, axis = plt.subplots(figsize=(9, 1.6 + 0.35 * len(names)))",
-        'axis.boxplot(values, orientation="horizontal", whis=(5, 95), showfliers=False, patch_artist=True, boxprops={"facecolor": LIGHT}, medianprops={"color": RED})',
+        'axis.boxplot(values, orientation="horizontal", whis=(5, 95), showfliers=False, patch_artist=True, '
+        'boxprops={"facecolor": LIGHT}, medianprops={"color": RED})',
         "axis.set_yticks(range(1, len(names) + 1), [short(name) for name in names])",
         "axis.invert_yaxis()",
         f"titled(axis, {literal(title)}, {literal(axis)})",
@@ -143,7 +144,8 @@ def total_charts(plan: Plan) -> list[Chart]:
         "figure, axis = plt.subplots(figsize=(9, 4.5))",
         "axis.hist(values[(values >= low) & (values <= high)], bins=40, color=BLUE, edgecolor='white', linewidth=0.5)",
         'axis.axvline(values.mean(), color=RED, linestyle="--", linewidth=1, label=f"mean {values.mean():,.4g}")',
-        'axis.axvline(values.median(), color=GREY, linestyle=":", linewidth=1.5, label=f"median {values.median():,.4g}")',
+        'axis.axvline(values.median(), color=GREY, linestyle=":", linewidth=1.5, label=f"median '
+        '{values.median():,.4g}")',
         "axis.legend(frameon=False)",
         f'titled(axis, {literal(title)}, {literal(axis)}, "rows")',
     ]
@@ -153,7 +155,8 @@ def total_charts(plan: Plan) -> list[Chart]:
 def condition_chart(plan: Plan) -> Chart:
     title = f"Rows of {plan.base.name}{condition_title(plan)}"
     body = [
-        f"counts = pd.Series({{'match': len(df), 'others': len(tables[{literal(plan.base.name)}]) - len(df)}}, name='n').to_frame()",
+        f"others = len(tables[{literal(plan.base.name)}]) - len(df)",
+        'counts = pd.Series({"match": len(df), "others": others}, name="n").to_frame()',
         "figure, axis = plt.subplots(figsize=(8, 2.2))",
         'bars(axis, counts, "n")',
         f'titled(axis, {literal(title)}, "rows")',
@@ -167,7 +170,8 @@ def trend_charts(plan: Plan, study: Mapping[str, Any]) -> list[Chart]:
     line = [
         "figure, axis = plt.subplots(figsize=(10, 4.5))",
         "times = series.index.to_timestamp()",
-        'axis.plot(times, series["value"].astype(float), marker="o" if len(series) < 60 else None, markersize=4, color=BLUE)',
+        'axis.plot(times, series["value"].astype(float), marker="o" if len(series) < 60 else None, '
+        "markersize=4, color=BLUE)",
         "axis.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(maxticks=10))",
         "axis.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(axis.xaxis.get_major_locator()))",
     ]
@@ -177,7 +181,8 @@ def trend_charts(plan: Plan, study: Mapping[str, Any]) -> list[Chart]:
         body = [
             "figure, axis = plt.subplots(figsize=(10, 4.8))",
             "for name in by_group:",
-            "    axis.plot(by_group.index.to_timestamp(), by_group[name].astype(float), label=short(name), linewidth=1.5)",
+            "    axis.plot(by_group.index.to_timestamp(), by_group[name].astype(float), label=short(name), "
+            "linewidth=1.5)",
             'axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))',
             f'titled(axis, {literal(more)}, "", {literal(axis)})',
         ]
@@ -200,14 +205,16 @@ def relation_charts(plan: Plan) -> list[Chart]:
     title, means = f"{y} against {x}", f"Mean {y} for each range of {x}"
     cloud = [
         "figure, axis = plt.subplots(figsize=(8, 5.5))",
-        "near = pairs[(pairs >= pairs.quantile(0.001)).all(axis=1) & (pairs <= pairs.quantile(0.999)).all(axis=1)] if len(pairs) > 2000 else pairs",
+        "near = pairs[(pairs >= pairs.quantile(0.001)).all(axis=1) & (pairs <= "
+        "pairs.quantile(0.999)).all(axis=1)] if len(pairs) > 2000 else pairs",
         "if len(near) > 5000:",
         '    axis.hexbin(near["x"], near["y"], gridsize=50, mincnt=1, bins="log", cmap="Blues")',
         "else:",
         '    axis.scatter(near["x"], near["y"], s=14, alpha=0.5, color=BLUE, edgecolor="none")',
         "if line:",
         '    ends = near["x"].agg(["min", "max"]).to_numpy()',
-        '    axis.plot(ends, line.intercept + line.slope * ends, color=RED, linewidth=1.5, label=f"r = {line.rvalue:.2f}")',
+        '    axis.plot(ends, line.intercept + line.slope * ends, color=RED, linewidth=1.5, label=f"r = '
+        '{line.rvalue:.2f}")',
         "    axis.legend(frameon=False)",
         f"titled(axis, {literal(title)}, {literal(x)}, {literal(y)})",
     ]
@@ -265,7 +272,8 @@ def heatmap(names: Sequence[str]) -> Chart:
         'image = axis.imshow(r, vmin=-1, vmax=1, cmap="RdBu_r")',
         "for i, j in np.ndindex(r.shape):",
         "    if np.isfinite(r.iat[i, j]):",
-        '        axis.text(j, i, f"{r.iat[i, j]:.1f}", ha="center", va="center", fontsize=7, color="white" if abs(r.iat[i, j]) > 0.6 else "black")',
+        '        axis.text(j, i, f"{r.iat[i, j]:.1f}", ha="center", va="center", fontsize=7, color="white" '
+        'if abs(r.iat[i, j]) > 0.6 else "black")',
         'axis.set_xticks(range(len(r)), [short(name, 18) for name in r], rotation=45, ha="right")',
         "axis.set_yticks(range(len(r)), [short(name, 18) for name in r])",
         "axis.grid(visible=False)",

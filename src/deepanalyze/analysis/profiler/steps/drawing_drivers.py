@@ -35,11 +35,13 @@ def importance(plan: Plan, target: str) -> Chart:
     body = [
         'shown = (parts * 100).sort_values("alone", ascending=False).head(14)',
         "figure, axis = plt.subplots(figsize=(9, 1.6 + 0.42 * len(shown)))",
-        'for shift, column, colour, label in ((-0.2, "alone", BLUE, "alone"), (0.2, "beyond_the_others", RED, "beyond the others")):',
+        'for shift, column, colour, label in ((-0.2, "alone", BLUE, "alone"), (0.2, "beyond_the_others", '
+        'RED, "beyond the others")):',
         "    axis.barh(np.arange(len(shown)) + shift, shown[column], height=0.38, color=colour, label=label)",
         "    for i, value in enumerate(shown[column]):",
         '        axis.text(value, i + shift, f" {value:.2f}", va="center", fontsize=7, color=GREY)',
-        'axis.set_yticks(range(len(shown)), [short(name) + (" (background)" if name in controls else "") for name in shown.index])',
+        'axis.set_yticks(range(len(shown)), [short(name) + (" (background)" if name in controls else "") for '
+        "name in shown.index])",
         "axis.invert_yaxis()",
         'axis.grid(axis="y", visible=False)',
         'axis.legend(frameon=False, loc="lower right")',

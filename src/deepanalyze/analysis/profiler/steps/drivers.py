@@ -13,14 +13,16 @@ def compare_code(plan: Plan) -> str:
         kit("levels"),
         frame_code(plan),
         [
-            f"drivers, controls = {literal([f.name for f in plan.drivers])}, {literal([f.name for f in plan.controls])}",
+            f"drivers, controls = {literal([f.name for f in plan.drivers])}, "
+            f"{literal([f.name for f in plan.controls])}",
             *target_code(plan.target),
             "levels = pd.DataFrame({name: levels_of(df[name]) for name in [*drivers, *controls]})",
             "effects = {name: effect_table(y, levels[name]) for name in levels}",
             "alone = {name: explained_alone(y, levels[name]) for name in levels}",
             "strongest = sorted(drivers, key=lambda name: -alone[name][0])[:14]",
             "for name in [*strongest[:3], *controls]:",
-            '    print(f"{name}: {alone[name][0]:.2%} of variance", effects[name].head(12).round(2).to_string(), sep="\\n", end="\\n\\n")',
+            '    print(f"{name}: {alone[name][0]:.2%} of variance", '
+            'effects[name].head(12).round(2).to_string(), sep="\\n", end="\\n\\n")',
             'show("compare", {"joined": joined})',
         ],
     )
@@ -31,10 +33,12 @@ def study_code(plan: Plan) -> str:
         kit("modelling"),
         [
             "# what moves almost in step with the target is rather another measurement of it than a cause",
-            "twins = [name for name in strongest if pd.api.types.is_numeric_dtype(df[name]) and abs(df[name].astype(float).corr(y)) > 0.85]",
+            "twins = [name for name in strongest if pd.api.types.is_numeric_dtype(df[name]) and "
+            "abs(df[name].astype(float).corr(y)) > 0.85]",
             "used = [name for name in strongest if name not in twins]",
             f"blocks = {literal(dict(plan.blocks))}",
-            "blocks = {block: kept for block, names in blocks.items() if (kept := [name for name in names if name in used])}",
+            "blocks = {block: kept for block, names in blocks.items() if (kept := [name for name in names if "
+            "name in used])}",
             'r2, parts, adjusted = (0.0, pd.DataFrame(columns=["alone", "beyond_the_others"]), {})',
             "if used:",
             "    r2, parts, adjusted = model(y, levels[used + controls], blocks)",
@@ -63,7 +67,8 @@ def target_code(target: Field) -> list[str]:
     return [
         f"df = df[df[{column}].notna()].reset_index(drop=True)",
         f"event = str(df[{column}].value_counts().index[{-1 if target.column.distinct == 2 else 0}])[:60]",
-        f"y = (df[{column}].astype(str).str.slice(0, 60) == event).astype(float)  # the share of one value is what is explained",
+        f"y = (df[{column}].astype(str).str.slice(0, 60) == event).astype(float)  # the share of one value "
+        "is what is explained",
     ]
 
 
@@ -74,19 +79,24 @@ def result_code() -> list[str]:
         "    numeric = pd.api.types.is_numeric_dtype(df[name]) and not pd.api.types.is_bool_dtype(df[name])",
         '    table = table if numeric else table.sort_values("mean", ascending=False)',
         "    few = table if len(table) <= 32 else pd.concat([table.head(16), table.tail(16)])",
-        "    return [[str(label)[:80], *(None if pd.isna(v) else v for v in row)] for label, row in zip(few.index, few.to_numpy())]",
+        "    return [[str(label)[:80], *(None if pd.isna(v) else v for v in row)] for label, row in "
+        "zip(few.index, few.to_numpy())]",
         "",
         "def facts_of_driver(name):",
         "    numeric = pd.api.types.is_numeric_dtype(df[name]) and not pd.api.types.is_bool_dtype(df[name])",
         "    r = float(df[name].astype(float).corr(y)) if numeric else None",
-        '    return {"alone": alone[name][0], "p": alone[name][1], "adds": float(parts["beyond_the_others"].get(name, 0)), "r": None if r is None or np.isnan(r) else r,',
+        '    return {"alone": alone[name][0], "p": alone[name][1], "adds": '
+        'float(parts["beyond_the_others"].get(name, 0)), "r": None if r is None or np.isnan(r) else r,',
         '            "missing": int(df[name].isna().sum()), "numeric": numeric, "levels": rows_of(name)}',
         "",
         "study = {",
-        '    "n": len(y), "mean": float(y.mean()), "median": float(y.median()), "sd": float(y.std()), "r2": r2, "joined": joined,',
+        '    "n": len(y), "mean": float(y.mean()), "median": float(y.median()), "sd": float(y.std()), "r2": '
+        'r2, "joined": joined,',
         '    "event": event, "twins": twins, "used": used,',
-        '    "blocks": {block: {"alone": float(parts.loc[block, "alone"]), "adds": float(parts.loc[block, "beyond_the_others"])} for block in blocks},',
-        '    "drivers": {name: facts_of_driver(name) for name in strongest}, "controls": {name: facts_of_driver(name) for name in controls},',
+        '    "blocks": {block: {"alone": float(parts.loc[block, "alone"]), "adds": float(parts.loc[block, '
+        '"beyond_the_others"])} for block in blocks},',
+        '    "drivers": {name: facts_of_driver(name) for name in strongest}, "controls": {name: '
+        "facts_of_driver(name) for name in controls},",
         "}",
         'show("study", study)',
     ]

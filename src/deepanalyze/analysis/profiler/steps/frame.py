@@ -10,7 +10,8 @@ from deepanalyze.analysis.profiler.planning import Field, Join, Plan
 
 WEEKDAYS = '["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]'
 PARTS = {
-    "hour": ".dt.hour", "day": ".dt.day", "week": '.dt.strftime("%G-W%V")', "month": ".dt.month", "quarter": ".dt.quarter",
+    "hour": ".dt.hour", "day": ".dt.day", "week": '.dt.strftime("%G-W%V")', "month": ".dt.month",
+    "quarter": ".dt.quarter",
     "year": ".dt.year",
 }  # fmt: skip
 

@@ -29,7 +29,7 @@ def table_code(plan: Plan) -> list[str]:
     whole = f"y = df[{target}].astype(float)"
     lines = [
         whole,
-        f"overall = {{'n': int(y.count()), 'value': float(y.{plan.statistic}()), 'mean': float(y.mean()), 'median': float(y.median()),",
+        f"overall = {{'n': int(y.count()), 'value': float(y.{plan.statistic}()), 'median': float(y.median()),",
     ]
     lines.append(
         "           'sd': float(y.std()), 'min': float(y.min()), 'max': float(y.max()), 'missing': int(y.isna().sum())}"
@@ -64,10 +64,12 @@ def result_code(plan: Plan) -> list[str]:
         *lines,
         "def rows_of(part):",
         '    labels = [" · ".join(str(v) for v in (i if isinstance(i, tuple) else (i,)))[:80] for i in part.index]',
-        "    return [[label, *(None if pd.isna(v) else float(v) for v in row)] for label, row in zip(labels, part.to_numpy(dtype=float))]",
+        "    return [[label, *(None if pd.isna(v) else float(v) for v in row)] for label, row in zip(labels, "
+        "part.to_numpy(dtype=float))]",
         "",
         "study = {",
-        f'    "overall": overall, "groups": len(table), "columns": list(table.columns), "rows": rows_of(table.head({min(top, 60)})),',
+        '    "overall": overall, "groups": len(table), "columns": list(table.columns), "rows": '
+        f"rows_of(table.head({min(top, 60)})),",
         f'    "last": rows_of(table.tail(3)) if len(table) > {min(top, 60)} else [], "joined": joined,',
         "}",
         'show("study", study)',

@@ -42,7 +42,8 @@ def read_code(state: State) -> str:
             "            for sheet, frame in read_file(Path(path)).items():",
             "                raw[table, sheet, str(path)] = frame",
             '                print(f"{str(path)!r:.120}: {len(frame):,} rows, {len(frame.columns)} columns")',
-            "        except (ValueError, OSError, EOFError, ImportError, KeyError, IndexError, TypeError, csv.Error) as error:",
+            "        except (ValueError, OSError, EOFError, ImportError, KeyError, IndexError, TypeError, "
+            "csv.Error) as error:",
             '            failed.append([str(path), f"{type(error).__name__}: {error}"[:200]])',
             'print("#result", json.dumps({"step": "read", "frames": len(raw), "failed": failed[:50]}))',
         ],
@@ -87,7 +88,8 @@ def tidy_code(state: State) -> str:
             "for name, table in tables.items():",
             "    tables[name] = tidy(table, notes[name])",
             '    print(f"{name}: {len(table):,} rows, {len(table.columns)} columns", *notes[name], sep="\\n  ")',
-            'print("#result", json.dumps({"step": "tidy", "notes": {name: lines[:20] for name, lines in notes.items()}}))',
+            'print("#result", json.dumps({"step": "tidy", "notes": {name: lines[:20] for name, lines in '
+            "notes.items()}}))",
         ],
     )
 
@@ -104,7 +106,8 @@ def describe_code(state: State) -> str:
         [
             "described = {name: describe(name, table) for name, table in tables.items()}",
             f"room = max(20, {PRINTED_COLUMNS} // max(1, len(tables)))",
-            'show("describe", {"tables": {name: facts_of(table, described[name], room) for name, table in tables.items()}})',
+            'show("describe", {"tables": {name: facts_of(table, described[name], room) for name, table in '
+            "tables.items()}})",
         ],
     )
 

@@ -18,11 +18,14 @@ def study_code(plan: Plan) -> str:
             'vary = len(pairs) > 2 and pairs["x"].nunique() > 1 and pairs["y"].nunique() > 1',
             'line = stats.linregress(pairs["x"], pairs["y"]) if vary else None',
             'rank = float(stats.spearmanr(pairs["x"], pairs["y"]).statistic) if vary else None',
-            'bins = effect_table(pairs["y"], levels_of(pairs["x"], 8)) if len(pairs) else pd.DataFrame(columns=["n", "mean", "ci95"])',
+            'bins = effect_table(pairs["y"], levels_of(pairs["x"], 8)) if len(pairs) else '
+            'pd.DataFrame(columns=["n", "mean", "ci95"])',
             "print(bins.round(3).to_string())",
             "study = {",
-            '    "n": len(pairs), "r": float(line.rvalue) if line else None, "p": float(line.pvalue) if line else None, "rank": rank,',
-            '    "slope": float(line.slope) if line else None, "intercept": float(line.intercept) if line else None, "joined": joined,',
+            '    "n": len(pairs), "r": float(line.rvalue) if line else None, "p": float(line.pvalue) if line '
+            'else None, "rank": rank,',
+            '    "slope": float(line.slope) if line else None, "intercept": float(line.intercept) if line '
+            'else None, "joined": joined,',
             '    "bins": [[str(i)[:60], int(row["n"]), float(row["mean"])] for i, row in bins.head(40).iterrows()],',
             "}",
             'show("study", study)',

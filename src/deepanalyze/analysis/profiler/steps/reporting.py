@@ -81,7 +81,10 @@ def method(state: State) -> list[str]:
     if plan is None:
         return []
     files = used_files(state)
-    told = f"Computed over {rows(plan.base.rows)} of {spoken(plan.base.name)} from {listed([safe(f) for f in files], 6)}. {purpose(plan)}"
+    told = (
+        f"Computed over {rows(plan.base.rows)} of {spoken(plan.base.name)} from "
+        f"{listed([safe(f) for f in files], 6)}. {purpose(plan)}"
+    )
     return [told, *model_words(plan)]
 
 
@@ -90,10 +93,13 @@ def model_words(plan: Plan) -> list[str]:
         return []
     controls = listed([spoken(c.name) for c in plan.controls])
     return [
-        "Numbers are cut into about equally full bins (a value that a third of the rows share is a bin of its own), categories into their 40 commonest values. "
-        "“Explains alone” is the adjusted share of variance between the means of those levels (η²). One linear model, lightly regularised, holds all drivers"
+        "Numbers are cut into about equally full bins (a value that a third of the rows share is a bin of "
+        "its own), categories into their 40 commonest values. "
+        "“Explains alone” is the adjusted share of variance between the means of those levels (η²). One "
+        "linear model, lightly regularised, holds all drivers"
         + (f" and, as background, {controls}" if controls else "")
-        + "; “adds beyond the others” is what its adjusted R² loses without the driver. A missing value is a level of its own in the model. "
+        + "; “adds beyond the others” is what its adjusted R² loses without the driver. "
+        "A missing value is a level of its own in the model. "
         "“Others held equal” is the mean that the model gives a level when all else is at its average."
     ]
 

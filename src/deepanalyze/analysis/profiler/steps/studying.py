@@ -25,7 +25,10 @@ def compare_text(state: State) -> str:
 def study_text(state: State) -> str:
     if plan_of(state).kind != "drivers":
         return compare_text(state)
-    return "The levels differ. One model on all drivers at once shows what each adds beyond the others, and what remains when the others are held equal."
+    return (
+        "The levels differ. One model on all drivers at once shows what each adds beyond the others, and "
+        "what remains when the others are held equal."
+    )
 
 
 def compare_code(state: State) -> str:
@@ -38,7 +41,8 @@ def purpose(plan: Plan) -> str:
     match plan.kind:
         case "drivers":
             return (
-                f"I compare {target} across the levels of every driver, measure the share of its variance that each explains "
+                f"I compare {target} across the levels of every driver, measure the share of its variance "
+                "that each explains "
                 "alone and beyond the others, and fit one model on all of them."
             )
         case "trend":

@@ -13,13 +13,17 @@ def study_code(plan: Plan, step: str = "study") -> str:
         [
             f"df = tables[{literal(plan.base.name)}]",
             f"numbers, categories = {literal([c.name for c in numbers])}, {literal([c.name for c in categories])}",
-            "spread = df[numbers].astype(float).describe(percentiles=[0.05, 0.5, 0.95]).T if numbers else pd.DataFrame()",
+            "spread = df[numbers].astype(float).describe(percentiles=[0.05, 0.5, 0.95]).T if numbers else "
+            "pd.DataFrame()",
             'print(spread.round(3).to_string(max_colwidth=40) if len(spread) else "no numbers to describe")',
-            "common = {name: df[name].astype(str).where(df[name].notna()).value_counts().head(8) for name in categories}",
+            "common = {name: df[name].astype(str).where(df[name].notna()).value_counts().head(8) for name in "
+            "categories}",
             "study = {",
             '    "rows": len(df), "missing": int(df.isna().sum().sum()), "cells": int(df.size),',
-            '    "numbers": {name: [None if pd.isna(v) else float(v) for v in row] for name, row in zip(spread.index, spread.to_numpy())},',
-            '    "categories": {name: [[str(v)[:60], int(n)] for v, n in counts.items()] for name, counts in common.items()},',
+            '    "numbers": {name: [None if pd.isna(v) else float(v) for v in row] for name, row in '
+            "zip(spread.index, spread.to_numpy())},",
+            '    "categories": {name: [[str(v)[:60], int(n)] for v, n in counts.items()] for name, counts in '
+            "common.items()},",
             "}",
             f'show("{step}", study)',
         ]

@@ -25,7 +25,8 @@ def series_code(plan: Plan, step: str | None) -> list[str]:
         literal(step)
         if step
         else (
-            '"year" if span > 12 * 365 else "month" if span > 120 else "week" if span > 60 else "day" if span > 3 else "hour"'
+            '"year" if span > 12 * 365 else "month" if span > 120 else "week" if span > 60 else "day" if '
+            'span > 3 else "hour"'
         )
     )
     lines = [
@@ -59,12 +60,16 @@ def result_code() -> list[str]:
         "print(series.head(24).round(4).to_string())",
         "x = np.arange(len(series))",
         'fit = np.polyfit(x, series["value"].astype(float), 1) if len(series) > 2 else [np.nan, np.nan]',
-        'r = float(np.corrcoef(x, series["value"].astype(float))[0, 1]) if len(series) > 2 and series["value"].std() > 0 else 0.0',
+        'r = float(np.corrcoef(x, series["value"].astype(float))[0, 1]) if len(series) > 2 and '
+        'series["value"].std() > 0 else 0.0',
         "rows = [[str(when), float(value), int(n)] for when, (value, n) in zip(series.index, series.to_numpy())]",
         "study = {",
-        '    "step": "study", "by": step, "count": len(rows), "rows": rows if len(rows) <= 60 else [*rows[:30], *rows[-30:]],',
-        '    "high": max(rows, key=lambda row: row[1]) if rows else None, "low": min(rows, key=lambda row: row[1]) if rows else None,',
-        '    "slope": None if np.isnan(fit[0]) else float(fit[0]), "r": r, "joined": joined, "n": int(series["n"].sum()),',
+        '    "step": "study", "by": step, "count": len(rows), "rows": rows if len(rows) <= 60 else '
+        "[*rows[:30], *rows[-30:]],",
+        '    "high": max(rows, key=lambda row: row[1]) if rows else None, "low": min(rows, key=lambda row: '
+        "row[1]) if rows else None,",
+        '    "slope": None if np.isnan(fit[0]) else float(fit[0]), "r": r, "joined": joined, "n": '
+        'int(series["n"].sum()),',
         "}",
         'show("study", study)',
     ]
