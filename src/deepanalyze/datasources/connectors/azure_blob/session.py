@@ -44,6 +44,7 @@ _STALL_S = 20.0  # without a single byte
 _BLOCK_BYTES = 1024**2  # of uploads; aiohttp holds the event loop for too long with larger ones
 _BLOCKS_AT_ONCE = 4
 _USER_AGENT = "deepanalyze"
+_LISTING_VERSION = "2021-12-02"  # the service encodes names that XML cannot hold since 2021-02-12
 
 
 class ContainerSession:
@@ -75,9 +76,6 @@ class ContainerSession:
         self._reader = await asyncio.to_thread(make_reader, self._account, self._container)
         self._slots = asyncio.Semaphore(self._max_connections)
         self._threads = ThreadPoolExecutor(self._max_connections, thread_name_prefix="azure-blob")
-        self._reader = RangeReader(
-            self._account, self._container, connect_s=self._connect_s, stall_s=_STALL_S
-        )
         http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._max_connections, resolver=CheckedResolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -148,7 +146,9 @@ class ContainerSession:
         url = f"{self._account.endpoint}/{self._container}?{query}&{self._listing_sas()}"
         with self.errors.mapped("list"):
             async with self._slots:
-                response = await self._lister.send_request(HttpRequest("GET", url))
+                response = await self._lister.send_request(
+                    HttpRequest("GET", url, headers={"x-ms-version": _LISTING_VERSION})
+                )
             if response.status_code != 200:
                 raise HttpResponseError(response=response)
         self.server = response.headers.get("Server")
