@@ -16,7 +16,7 @@ _ENOSYS = 38
 
 
 @dataclass(frozen=True)
-class Test:
+class Comparison:
     """Compares the low half of an argument: every call judged here takes an int or flags of 32 bits there."""
 
     argument: int
@@ -31,7 +31,7 @@ class Rule:
 
     number: int
     errno: int
-    when: Sequence[Test] = ()
+    when: Sequence[Comparison] = ()
 
 
 def assemble(rules: Iterable[Rule], *, architecture: int, last_known: int) -> bytes:

@@ -10,7 +10,7 @@ import os
 import platform
 from typing import Any
 
-from .bpf import Rule, Test, assemble
+from .bpf import Comparison, Rule, assemble
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LAST_KNOWN = 470
@@ -135,7 +135,7 @@ def install(code: bytes) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _refused(names: tuple[str, ...], code: int, *when: Test) -> list[Rule]:
+def _refused(names: tuple[str, ...], code: int, *when: Comparison) -> list[Rule]:
     column = 0 if platform.machine() == "x86_64" else 1
     numbers = [_NEW[name] if name in _NEW else _OLD[name][column] for name in names]
     return [Rule(number, code, when) for number in numbers if number is not None]
@@ -144,7 +144,7 @@ def _refused(names: tuple[str, ...], code: int, *when: Test) -> list[Rule]:
 def _no_new_namespaces() -> list[Rule]:
     # The flags of clone3 lie in memory, which a filter cannot read; glibc falls back to clone.
     return [
-        *_refused(("clone",), errno.EPERM, Test(0, 0, equal=False, mask=_CLONE_NEW_ANY)),
+        *_refused(("clone",), errno.EPERM, Comparison(0, 0, equal=False, mask=_CLONE_NEW_ANY)),
         *_refused(("clone3",), errno.ENOSYS),
     ]
 
@@ -153,18 +153,21 @@ def _no_typing_into_terminals() -> list[Rule]:
     return [
         rule
         for request in (_TIOCSTI, _TIOCLINUX)
-        for rule in _refused(("ioctl",), errno.EPERM, Test(1, request))
+        for rule in _refused(("ioctl",), errno.EPERM, Comparison(1, request))
     ]
 
 
 def _only_sockets_of(*families: int) -> list[Rule]:
     """No other family has its door watched by a namespace or Landlock; vsock, for one, leads to the host."""
-    return _refused(("socket",), errno.EACCES, *(Test(0, family, equal=False) for family in families))
+    return _refused(("socket",), errno.EACCES, *(Comparison(0, family, equal=False) for family in families))
 
 
 def _no_way_to_other_sockets() -> list[Rule]:
     """Sockets with a path, such as D-Bus, lead out, and Landlock does not judge them: the code may only listen."""
-    only_connected = (Test(1, _STREAM, equal=False, mask=0xF), Test(1, _SEQPACKET, equal=False, mask=0xF))
+    only_connected = (
+        Comparison(1, _STREAM, equal=False, mask=0xF),
+        Comparison(1, _SEQPACKET, equal=False, mask=0xF),
+    )
     return [
         *_refused(("connect",), errno.EACCES),
         *_refused(("socket", "socketpair"), errno.EACCES, *only_connected),
@@ -173,17 +176,17 @@ def _no_way_to_other_sockets() -> list[Rule]:
 
 def _hands_off_the_users_other_things(profile: dict[str, Any]) -> list[Rule]:
     rules = [
-        *_refused(_OF_OTHER_PROCESSES, errno.EPERM, Test(0, 0, equal=False)),
-        *_refused(("setpriority", "ioprio_set"), errno.EPERM, Test(1, 0, equal=False)),
-        *_refused(("setpriority",), errno.EPERM, Test(0, 0, equal=False)),
-        *_refused(("ioprio_set",), errno.EPERM, Test(0, 1, equal=False)),
+        *_refused(_OF_OTHER_PROCESSES, errno.EPERM, Comparison(0, 0, equal=False)),
+        *_refused(("setpriority", "ioprio_set"), errno.EPERM, Comparison(1, 0, equal=False)),
+        *_refused(("setpriority",), errno.EPERM, Comparison(0, 0, equal=False)),
+        *_refused(("ioprio_set",), errno.EPERM, Comparison(0, 1, equal=False)),
         *_refused(_PRETENDED, 0),
         *_refused(_NOT_SUPPORTED, errno.ENOTSUP),
         *_refused(_NOT_KNOWN, errno.ENOSYS),
     ]
     if not profile["scoped_signals"]:
         own = os.getpid()
-        others = [Test(0, pid & 0xFFFF_FFFF, equal=False) for pid in (own, 0, -own)]
+        others = [Comparison(0, pid & 0xFFFF_FFFF, equal=False) for pid in (own, 0, -own)]
         rules += [
             *_refused(("kill", "tgkill"), errno.EPERM, *others),
             *_refused(_SIGNALS_BY_OTHER_WAYS, errno.EPERM),
@@ -195,10 +198,10 @@ def _hands_off_the_users_other_things(profile: dict[str, Any]) -> list[Rule]:
 
 def _no_truncation() -> list[Rule]:
     """Before Linux 6.2 Landlock lets a file be emptied that may only be read."""
-    emptied = Test(0, _O_TRUNC | os.O_RDONLY, mask=_O_TRUNC | _O_ACCMODE)
+    emptied = Comparison(0, _O_TRUNC | os.O_RDONLY, mask=_O_TRUNC | _O_ACCMODE)
     return [
         *_refused(("truncate",), errno.EPERM),
-        *_refused(("open",), errno.EPERM, Test(1, emptied.value, mask=emptied.mask)),
-        *_refused(("openat",), errno.EPERM, Test(2, emptied.value, mask=emptied.mask)),
+        *_refused(("open",), errno.EPERM, Comparison(1, emptied.value, mask=emptied.mask)),
+        *_refused(("openat",), errno.EPERM, Comparison(2, emptied.value, mask=emptied.mask)),
         *_refused(("openat2",), errno.ENOSYS),
     ]
