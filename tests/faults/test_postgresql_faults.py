@@ -16,7 +16,7 @@ from deepanalyze.datasources import (
     SourceUnavailable,
     Timeouts,
 )
-from deepanalyze.errors import Busy
+from deepanalyze.errors import Busy, Cancelled
 from tests.support.postgres_sources import defaults, postgres, run_sql
 from tests.support.services import PostgresDatabase
 
@@ -160,3 +160,18 @@ async def test_disconnecting_ends_what_runs(postgres_database: PostgresDatabase)
         results = await asyncio.gather(task, return_exceptions=True)
     assert isinstance(results[0], BaseException)
     await until(lambda: not endless_pids(dsn))
+
+
+async def test_a_query_that_an_administrator_cancels_is_told_apart(
+    postgres_database: PostgresDatabase,
+) -> None:
+    dsn = postgres_database.admin_dsn
+    async with postgres(postgres_database.analyst_config) as connector:
+        task = asyncio.ensure_future(connector.query(ENDLESS))
+        await until(lambda: bool(endless_pids(dsn)))
+        for pid in endless_pids(dsn):
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute("SELECT pg_cancel_backend(%s)", [pid])
+        with pytest.raises(Cancelled, match="on the server"):
+            await task
+        assert (await connector.query("SELECT 1 AS a"))["a"][0] == 1

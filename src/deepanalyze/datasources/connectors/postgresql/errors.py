@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from psycopg import pq
 
 from deepanalyze.errors import (
+    Cancelled,
     DeepAnalyzeError,
     PermissionDenied,
     QueryFailed,
@@ -18,38 +19,36 @@ from deepanalyze.errors import (
     ReadOnlyViolation,
     SourceAuthenticationFailed,
     SourceUnavailable,
-    TableNotFound,
 )
+
+_ATTEMPT = re.compile(r"connection to server [^\n]*failed: [^\n]+")
 
 
 @contextmanager
-def postgres_errors(
-    source: str, *, timeout_s: float | None = None, relation: str | None = None
-) -> Iterator[None]:
+def postgres_errors(source: str, *, timeout_s: float | None = None) -> Iterator[None]:
     """Maps the block's errors.
 
     Args:
         source: its name, for messages.
         timeout_s: the time limit of the block's query, for messages.
-        relation: set when we wrote the SQL ourselves to read that relation; an undefined table is then TableNotFound.
     """
     try:
         yield
     except psycopg.Error as error:
-        raise mapped(error, source, timeout_s=timeout_s, relation=relation) from error
+        raise mapped(error, source, timeout_s=timeout_s) from error
     except OSError as error:
         raise SourceUnavailable(
             f"source {source!r}: the connection failed ({error.strerror or type(error).__name__})"
         ) from error
 
 
-def mapped(
-    error: psycopg.Error, source: str, *, timeout_s: float | None = None, relation: str | None = None
-) -> DeepAnalyzeError:
+def mapped(error: psycopg.Error, source: str, *, timeout_s: float | None = None) -> DeepAnalyzeError:
     place = f"source {source!r}"
     words = _primary(error)
     details = [_details(error)]
     match error:
+        case pg.QueryCanceled() if "user request" in words:
+            return Cancelled(f"{place}: somebody cancelled the query on the server", details=details)
         case pg.QueryCanceled():
             limit = f" after {timeout_s:g} s (query_timeout_s)" if timeout_s is not None else ""
             return QueryTimeout(
@@ -77,10 +76,6 @@ def mapped(
             return ReadOnlyViolation(f"{place} is read-only: {words}", details=details)
         case pg.InsufficientPrivilege():
             return PermissionDenied(f"{place}: {words}; the source's role lacks that right", details=details)
-        case pg.UndefinedTable() | pg.InvalidSchemaName() if relation is not None:
-            return TableNotFound(
-                f"{place}: there is no table or view {relation!r}, or its role may not see it"
-            )
         case (
             pg.AdminShutdown()
             | pg.CrashShutdown()
@@ -135,17 +130,14 @@ def is_transient(error: BaseException) -> bool:
     return not lasting
 
 
-def error_of_result(result: pq.abc.PGresult, encoding: str = "utf-8") -> psycopg.Error:
-    return psycopg.errors.error_from_result(result, encoding=encoding)
-
-
 def _primary(error: psycopg.Error) -> str:
     return error.diag.message_primary or _last_line(str(error))
 
 
 def _last_line(text: str) -> str:
-    """libpq reports every address it tried, each on a line; the last says enough."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """libpq reports every address it tried and adds guesses; the last attempt says enough."""
+    attempts = _ATTEMPT.findall(text)
+    lines = attempts or [line.strip() for line in text.splitlines() if line.strip()]
     told = lines[-1] if lines else "no reason given"
     for lead in ("FATAL:", "ERROR:"):
         told = told.rpartition(lead)[2].strip() if lead in told else told
