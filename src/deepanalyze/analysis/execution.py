@@ -16,6 +16,10 @@ from deepanalyze.workspace import Workspace, WorkspaceFile
 _VARIABLES_LOST = (
     "[A new Python session was started: the variables of earlier blocks are gone, the files are there.]"
 )
+_DIED = (
+    "[The Python session ended here: it ran out of memory, or the code ended it. "
+    "Its variables are gone, the files are there.]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,10 @@ class CodeRunner:
             lost = lease.fresh and self._has_variables
         self._has_variables = result.status != "died"
         self.files.update({file.name: file for file in files})
-        return Executed(self.blocks, result, tuple(files), self._told(result, lost=lost))
-
-    def _told(self, result: CodeResult, *, lost: bool) -> str:
-        output = head_and_tail(result.output.strip("\n"), self._max_output_chars) or "(no output)"
-        return f"{_VARIABLES_LOST}\n{output}" if lost else output
+        notes = {
+            "timeout": f"[The code was stopped after {timeout_s:.3g} s. Take a smaller step.]",
+            "died": _DIED,
+        }
+        output = head_and_tail(result.output.strip("\n"), self._max_output_chars)
+        told = [_VARIABLES_LOST if lost else "", output, notes.get(result.status, "")]
+        return Executed(self.blocks, result, tuple(files), "\n".join(filter(None, told)) or "(no output)")
