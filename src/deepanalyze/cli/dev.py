@@ -49,24 +49,7 @@ def dev(
 
     with told_clearly():
         home = (data_dir or load_settings({}, None).data_dir / "dev").absolute()
-        run(_until_stopped(Options(home / "services", sample_data, json)))
-
-
-async def _until_stopped(options: Options) -> None:
-    """Ctrl-C and SIGTERM also end a start that is still under way, and stop what has been started."""
-    import asyncio
-
-    from deepanalyze.cli.server import stop_signals
-
-    async with stop_signals() as stop:
-        serving = asyncio.ensure_future(_serve(options))
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        serving.cancel()
-        results = await asyncio.gather(serving, return_exceptions=True)
-        stopping.cancel()
-    if isinstance(results[0], Exception):
-        raise results[0]
+        run(_serve(Options(home / "services", sample_data, json)))
 
 
 async def _serve(options: Options) -> Never:

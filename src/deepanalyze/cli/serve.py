@@ -45,15 +45,14 @@ def serve(
 
 
 async def _serve(settings: Settings) -> None:
-    from deepanalyze.cli.server import listen, running, stop_signals
+    import asyncio
 
-    listener = listen(settings.host, settings.port)
-    try:
-        async with stop_signals() as stop, running(settings, listener) as server:
+    from deepanalyze.cli.server import listen, running
+
+    with listen(settings.host, settings.port) as listener:
+        async with running(settings, listener) as server:
             _announce(server.url, server.runtime)
-            await stop.wait()
-    finally:
-        listener.close()
+            await asyncio.Event().wait()
 
 
 def _announce(url: str, runtime: Runtime) -> None:

@@ -44,7 +44,7 @@ def demo(
     The built-in profiler answers; with DEEPANALYZE_MODEL_BASE_URL set, that model does.
     """
     from deepanalyze.cli.demo.session import run_demo
-    from deepanalyze.cli.failures import told_clearly
+    from deepanalyze.cli.failures import INTERRUPTED, told_clearly
     from deepanalyze.cli.loop import run
     from deepanalyze.logging import configure_logging
     from deepanalyze.settings import load_settings
@@ -55,7 +55,8 @@ def demo(
         home = (data_dir or settings.data_dir / "demo").absolute()
         configure_logging(settings.log_level, settings.log_format)
         options = Options(once=once, json=json, any_port=port is None)
-        run(run_demo(_for_demo(settings, home), home, options, began))
+        if not run(run_demo(_for_demo(settings, home), home, options, began)) and once:
+            raise typer.Exit(INTERRUPTED)
 
 
 def _for_demo(settings: Settings, home: Path) -> Settings:

@@ -19,7 +19,7 @@ from deepanalyze.cli.demo.display import Display
 from deepanalyze.cli.demo.question import QUESTION, REFERENCES
 from deepanalyze.cli.demo.sources import message_of, register
 from deepanalyze.cli.dev import load_sample_data
-from deepanalyze.cli.server import Running, listen, running, stop_signals
+from deepanalyze.cli.server import Running, listen, running
 from deepanalyze.devservices import open_services
 from deepanalyze.errors import DeepAnalyzeError, StartupError
 
@@ -32,54 +32,43 @@ PROFILER = "deepanalyze-profiler"
 
 async def run_demo(settings: Settings, home: Path, options: Options, began: float) -> None:
     console = Console(stderr=options.json)  # with --json, standard output holds the summary alone
-    async with stop_signals() as stop:
-        try:
-            await _until(stop, _demo(settings, home, options, began, console, stop))
-        except DeepAnalyzeError as error:
-            if options.json:
-                print(json.dumps({"ok": False, "error": error.message, "code": error.code}), flush=True)
-            raise
-
-
-async def _until(stop: asyncio.Event, work: Any) -> None:
-    """Ctrl-C ends the work in an orderly way wherever it is: every block it is in closes what it opened."""
-    working = asyncio.ensure_future(work)
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not working.done():
-        working.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
+    try:
+        with _listen(settings, options.any_port) as listener:
+            await _demo(settings, home, options, began, console, listener)
+    except DeepAnalyzeError as error:
+        if options.json:
+            print(json.dumps({"ok": False, "error": error.message, "code": error.code}), flush=True)
+        raise
 
 
 async def _demo(
-    settings: Settings, home: Path, options: Options, began: float, console: Console, stop: asyncio.Event
+    settings: Settings,
+    home: Path,
+    options: Options,
+    began: float,
+    console: Console,
+    listener: socket.socket,
 ) -> None:
-    listener = _listen(settings, options.any_port)
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            services, server = await _start(stack, settings, home, listener)
-            sample = await load_sample_data(services, console)
-            key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else ""
-            headers = {"Authorization": f"Bearer {key}"}
-            client = await stack.enter_async_context(
-                httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60)
-            )
-            await register(client, sample.postgres_config, sample.blob_config)
-            model = await _model(client, settings)
-            console.print(f"\n[bold]{QUESTION}[/bold] [dim](answered by {model})[/dim]\n")
-            answer = await _ask(server.url, key, model, console)
-            directory = home / "reports" / time.strftime("%Y%m%d-%H%M%S")
-            saved = await download(client, answer, directory)
-            _tell_files(console, saved, directory)
-            if options.json:
-                print(json.dumps(summary(answer, saved, time.monotonic() - began)), flush=True)
-            if not options.once:
-                _tell_how_to_go_on(console, server.url, key, model)
-                await stop.wait()
-    finally:
-        listener.close()
+    async with contextlib.AsyncExitStack() as stack:
+        services, server = await _start(stack, settings, home, listener)
+        sample = await load_sample_data(services, console)
+        key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else ""
+        headers = {"Authorization": f"Bearer {key}"}
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60)
+        )
+        await register(client, sample.postgres_config, sample.blob_config)
+        model = await _model(client, settings)
+        console.print(f"\n[bold]{QUESTION}[/bold] [dim](answered by {model})[/dim]\n")
+        answer = await _ask(server.url, key, model, console)
+        directory = home / "reports" / time.strftime("%Y%m%d-%H%M%S")
+        saved = await download(client, answer, directory)
+        _tell_files(console, saved, directory)
+        if options.json:
+            print(json.dumps(summary(answer, saved, time.monotonic() - began)), flush=True)
+        if not options.once:
+            _tell_how_to_go_on(console, server.url, key, model)
+            await asyncio.Event().wait()
 
 
 async def _start(

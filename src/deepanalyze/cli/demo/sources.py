@@ -13,7 +13,7 @@ LAKE = "nyc-weather"
 
 
 async def register(client: httpx.AsyncClient, postgres: dict[str, Any], blob: dict[str, Any]) -> None:
-    """Anew at each start, because the embedded services take other ports each time."""
+    """Anew at each start, because the embedded services may have had to take other ports."""
     for name, type_, config in ((DATABASE, "postgresql", postgres), (LAKE, "azure_blob", blob)):
         removed = await client.delete(f"/v1/data-sources/{name}")
         if removed.status_code not in (httpx.codes.OK, httpx.codes.NOT_FOUND):
