@@ -167,7 +167,9 @@ class DataSourceConnector(ABC):
     async def get_metadata(self, identifier: str) -> dict[str, Any]:
         """Properties of a blob, or columns and constraints of a relation."""
 
-    async def iter_items(self, path: str | None = None, *, recursive: bool = False) -> AsyncIterator[DataItem]:
+    async def iter_items(
+        self, path: str | None = None, *, recursive: bool = False
+    ) -> AsyncIterator[DataItem]:
         for item in await self.list_items(path):
             yield item
 
