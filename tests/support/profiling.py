@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepanalyze.analysis.conversation import Conversation, DataFile, SamplingOptions, Turn
+from deepanalyze.analysis.fences import code_of
+from deepanalyze.analysis.limits import LoopLimits, head_and_tail
 from deepanalyze.analysis.profiler import Profiler
 
 RUNNER = """
@@ -113,6 +115,8 @@ class Bench:
             if match is None:
                 return Analysed(text, turns, blocks, outputs, folder, peak)
             printed, peak = self.run(match.group(1))
+            assert code_of(match.group(1).join(("```python\n", "\n```"))) == match.group(1).rstrip()
+            printed = head_and_tail(printed, LoopLimits().max_output_chars)
             blocks.append(match.group(1))
             outputs.append(printed)
             turns.append(Turn("execute", printed))

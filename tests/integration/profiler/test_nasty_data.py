@@ -163,3 +163,30 @@ def test_any_frame(
     done = asyncio.run(bench.ask(folder, asked))
     assert not [out for out in done.outputs if "Traceback" in out], (text, asked, done.failed)
     assert done.answer.startswith("<Answer>\n")
+
+
+async def test_wide_tables_fit_into_what_the_loop_shows(bench: Bench, tmp_path: Path) -> None:
+    """200 columns with long names, groups with long names: the output stays below the cap, the numbers arrive."""
+    rng = np.random.default_rng(3)
+    wide = {
+        f"measurement of the {i}th sensor in the long corridor {i:03}": rng.normal(size=300)
+        for i in range(200)
+    }
+    frame = pd.DataFrame(
+        {
+            **wide,
+            "room": rng.choice([f"room {i} {'x' * 90}" for i in range(100)], 300),
+            "power": rng.normal(size=300),
+        }
+    )
+    frame["power"] += 3 * frame.iloc[:, 150]
+    frame.to_csv(tmp_path / "wide.csv", index=False)
+    for question in ("average power by room", "what drives power?", "what is here?"):
+        done = await bench.ask(tmp_path, question)
+        assert not done.failed
+        assert all(len(output) < 12_000 for output in done.outputs)
+        assert done.result("study")
+    assert (
+        f"{frame.groupby('room')['power'].mean().max():,.2f}"
+        in (await bench.ask(tmp_path, "average power by room")).answer
+    )

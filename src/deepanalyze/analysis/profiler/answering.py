@@ -107,7 +107,7 @@ def where(state: State) -> str:
         if figures
         else ""
     )
-    return f"The report is in `{state.report_name}`{charts}."
+    return f"The report is in `{written['file']}`{charts}."
 
 
 def unreadable(data: Data) -> list[str]:

@@ -10,7 +10,14 @@ from deepanalyze.analysis.conversation import Conversation
 from deepanalyze.analysis.profiler.answering import answer, no_files_answer, nothing_readable_answer
 from deepanalyze.analysis.profiler.naming import table_files
 from deepanalyze.analysis.profiler.planning import plan_for
-from deepanalyze.analysis.profiler.state import State, analyses_before, complaint_in, outputs_of, result_in
+from deepanalyze.analysis.profiler.state import (
+    State,
+    analyses_before,
+    complaint_in,
+    outputs_of,
+    reports_there,
+    result_in,
+)
 from deepanalyze.analysis.profiler.steps import drawing, loading, reporting, studying
 
 
@@ -41,7 +48,8 @@ def next_text(conversation: Conversation) -> str:
     """All that the profiler says in this round."""
     if not table_files(conversation.files):
         return in_answer(no_files_answer(conversation.files))
-    state = State(conversation.question, conversation.files, analyses_before(conversation) + 1)
+    number = max(analyses_before(conversation), reports_there(conversation)) + 1
+    state = State(conversation.question, conversation.files, number)
     outputs = outputs_of(conversation)
     for step in STEPS:
         if not worthwhile(step, state):

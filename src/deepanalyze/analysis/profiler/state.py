@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from deepanalyze.analysis.profiler.facts import Data
 from deepanalyze.analysis.profiler.planning import Plan
 
 MARKER = "#result "
+REPORT = re.compile(r"report(?:-(\d{1,6}))?\.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,15 @@ def analyses_before(conversation: Conversation) -> int:
     return count
 
 
+def reports_there(conversation: Conversation) -> int:
+    """Reports of earlier analyses, which a client need not tell of in its turns; `files` is as it was at the start."""
+    found = [REPORT.fullmatch(file.name) for file in conversation.files]
+    return max((int(match.group(1) or 1) for match in found if match), default=0)
+
+
 def result_in(output: str, step: str) -> dict[str, Any] | None:
     """The last marked line, if it is the step's own; data that looks like one comes earlier or not at all."""
-    lines = [line for line in output.splitlines() if line.startswith(MARKER)]
+    lines = [line for line in output.split("\n") if line.startswith(MARKER)]
     try:
         value = json.loads(lines[-1].removeprefix(MARKER)) if lines else None
     except json.JSONDecodeError:

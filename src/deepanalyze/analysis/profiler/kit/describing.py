@@ -87,7 +87,7 @@ def short(value: Any) -> Any:
     return value if value is None or isinstance(value, int | str) else int(value)
 
 
-def strongest_correlations(frame: pd.DataFrame, facts: pd.DataFrame, most: int = 12) -> list[list[Any]]:
+def strongest_correlations(frame: pd.DataFrame, facts: pd.DataFrame, most: int = 6) -> list[list[Any]]:
     numbers = list(facts.loc[facts["kind"] == "number", "column"])[:60]
     if len(numbers) < 2 or len(frame) < 5:
         return []
@@ -116,22 +116,45 @@ def in_minutes(frame: pd.DataFrame, facts: pd.DataFrame) -> list[str]:
     return found
 
 
-def facts_of(frame: pd.DataFrame, facts: pd.DataFrame, most: int) -> dict[str, Any]:
+def facts_of(frame: pd.DataFrame, facts: pd.DataFrame, asked: str, room: int) -> dict[str, Any]:
+    """What the analyst is told of a table: all numbers of the columns that fit into `room` characters, those that the
+    question may mean first, then names alone."""
     keep = ["column", "kind", "missing", "distinct", "min", "mean", "max", "far"]
     rows = [
         [short(v) for v in row]
         for row in facts[keep].astype(object).where(facts[keep].notna(), None).to_numpy()
     ]
+    meant = {
+        str(row[0]): any(w[:4] in asked for w in re.findall(r"[^\W_]{3,}", str(row[0]).lower()))
+        for row in rows
+    }
+    told: list[list[Any]] = []
+    for row in sorted(rows, key=lambda row: not meant[str(row[0])]):
+        shown = row if room > 2500 or len(rows) < 30 or meant[str(row[0])] else row[:2]
+        room -= len(json.dumps(shown))
+        if room > 0:
+            told.append(shown)
+    order = {row[0]: i for i, row in enumerate(rows)}
     return {
         "rows": len(frame),
         "duplicates": int(frame.duplicated().sum()) if len(frame) <= 1_000_000 else 0,
-        "columns": [row if i < most else row[:2] for i, row in enumerate(rows[: most * 4])],
-        "left_out": max(0, len(rows) - most * 4),
+        "columns": sorted(told, key=lambda row: order[row[0]]),
+        "left_out": len(rows) - len(told),
         "minutes": in_minutes(frame, facts),
         "correlations": strongest_correlations(frame, facts),
     }
 
 
+def brief(value: Any) -> Any:
+    """Ten digits are enough for every figure that is told."""
+    if isinstance(value, dict):
+        return {key: brief(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [brief(v) for v in value]
+    return float(f"{value:.10g}") if isinstance(value, float) else value
+
+
 def show(step: str, value: Any) -> None:
-    """One line for the analyst that reads this output."""
-    print("#result", json.dumps({"step": step, **value}, ensure_ascii=True, default=str))  # noqa: T201
+    """One line for the analyst that reads this output, who sees no more than 12,000 characters of it."""
+    text = json.dumps(brief({"step": step, **value}), ensure_ascii=False, default=str)
+    print("#result", text.encode("utf-8", "replace").decode())  # noqa: T201

@@ -83,7 +83,7 @@ def links(tables: dict[str, pd.DataFrame], kinds: dict[str, dict[str, str]]) -> 
                         "repeated": repeated,
                     }
                 )
-    return sorted(found, key=lambda link: (-link["matched"] / link["of"], len(link["on"])))[:24]
+    return sorted(found, key=lambda link: (-link["matched"] / link["of"], len(link["on"])))[:12]
 
 
 def values_in(
@@ -97,9 +97,11 @@ def values_in(
         texts = [c for c in map(str, frame) if kinds[table][c] in ("category", "id", "text")]
         for name in (c for c in texts if family(frame[c]) == "text"):
             for value, rows in frame[name].value_counts().head(5000).items():
+                if len(str(value)) > 60:
+                    continue
                 text = " ".join("".join(c if c.isalnum() else " " for c in str(value)).split())
                 short = len(text) <= 3 and text.isascii()
                 named = f" {text.lower()} " in plain or (not text.isascii() and text in question)
                 if (text in exact and not text.islower()) if short else named:
                     hits.append([table, name, str(value), int(rows)])
-    return sorted(hits, key=lambda hit: -len(hit[2]))[:20]
+    return sorted(hits, key=lambda hit: -len(hit[2]))[:12]

@@ -73,30 +73,36 @@ def target_code(target: Field) -> list[str]:
 
 
 def result_code() -> list[str]:
+    """The numbers in one line; of long lists of levels the ends, as many as there is room for."""
     return [
-        "def rows_of(name):",
+        "def is_numeric(name):",
+        "    return pd.api.types.is_numeric_dtype(df[name]) and not pd.api.types.is_bool_dtype(df[name])",
+        "",
+        "def rows_of(name, most):",
         '    table = effects[name].reindex(columns=["n", "mean", "ci95", "adjusted"]).astype(float)',
-        "    numeric = pd.api.types.is_numeric_dtype(df[name]) and not pd.api.types.is_bool_dtype(df[name])",
-        '    table = table if numeric else table.sort_values("mean", ascending=False)',
-        "    few = table if len(table) <= 32 else pd.concat([table.head(16), table.tail(16)])",
-        "    return [[str(label)[:80], *(None if pd.isna(v) else v for v in row)] for label, row in "
-        "zip(few.index, few.to_numpy())]",
+        '    ranked = table if is_numeric(name) and len(table) <= most else table.sort_values("mean", ascending=False)',
+        "    few = ranked if len(ranked) <= most else pd.concat([ranked.head(most // 2), ranked.tail(most // 2)])",
+        "    numbers = few.astype(object).where(few.notna(), None).to_numpy().tolist()",
+        "    return [[str(label)[:60], *row] for label, row in zip(few.index, numbers)]",
         "",
-        "def facts_of_driver(name):",
-        "    numeric = pd.api.types.is_numeric_dtype(df[name]) and not pd.api.types.is_bool_dtype(df[name])",
-        "    r = float(df[name].astype(float).corr(y)) if numeric else None",
-        '    return {"alone": alone[name][0], "p": alone[name][1], "adds": '
-        'float(parts["beyond_the_others"].get(name, 0)), "r": None if r is None or np.isnan(r) else r,',
-        '            "missing": int(df[name].isna().sum()), "numeric": numeric, "levels": rows_of(name)}',
+        "def told(name, most):",
+        "    r = float(df[name].astype(float).corr(y)) if is_numeric(name) else np.nan",
+        '    adds = float(parts["beyond_the_others"].get(name, 0))',
+        '    return {"alone": alone[name][0], "p": alone[name][1], "adds": adds, "r": r if np.isfinite(r) else None,',
+        '            "numeric": is_numeric(name), "levels": rows_of(name, most)}',
         "",
-        "study = {",
-        '    "n": len(y), "mean": float(y.mean()), "median": float(y.median()), "sd": float(y.std()), "r2": '
-        'r2, "joined": joined,',
-        '    "event": event, "twins": twins, "used": used,',
-        '    "blocks": {block: {"alone": float(parts.loc[block, "alone"]), "adds": float(parts.loc[block, '
-        '"beyond_the_others"])} for block in blocks},',
-        '    "drivers": {name: facts_of_driver(name) for name in strongest}, "controls": {name: '
-        "facts_of_driver(name) for name in controls},",
-        "}",
+        "def told_block(name):",
+        '    return {"alone": float(parts.loc[name, "alone"]), "adds": float(parts.loc[name, "beyond_the_others"])}',
+        "",
+        "for most in (32, 20, 12, 8, 4, 2):  # as many levels as there is room for",
+        "    study = {",
+        '        "n": len(y), "mean": float(y.mean()), "median": float(y.median()), "sd": float(y.std()), "r2": r2,',
+        '        "joined": joined, "event": event, "twins": twins, "used": used,',
+        '        "blocks": {name: told_block(name) for name in blocks},',
+        '        "drivers": {name: told(name, most) for name in strongest},',
+        '        "controls": {name: told(name, most) for name in controls},',
+        "    }",
+        "    if len(json.dumps(brief(study), ensure_ascii=False)) < 9000:",
+        "        break",
         'show("study", study)',
     ]

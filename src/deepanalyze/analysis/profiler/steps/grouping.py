@@ -57,13 +57,14 @@ def sort_code(plan: Plan, column: str) -> list[str]:
 
 def result_code(plan: Plan) -> list[str]:
     top = plan.top or 40
-    lines = ["print(table.head(12).round(4).to_string(max_colwidth=40) if len(table.columns) else overall)"]
+    lines = ["print(table.head(8).round(4).to_string(max_colwidth=30) if len(table.columns) else overall)"]
     if plan.top:
         lines.append(f"top = table.head({top})")
     return [
         *lines,
-        "def rows_of(part):",
-        '    labels = [" · ".join(str(v) for v in (i if isinstance(i, tuple) else (i,)))[:80] for i in part.index]',
+        "def rows_of(part):  # of very long tables only the first rows find room here",
+        "    part = part.head(max(1, 8000 // (60 + 12 * len(part.columns))))",
+        '    labels = [" · ".join(str(v) for v in (i if isinstance(i, tuple) else (i,)))[:60] for i in part.index]',
         "    return [[label, *(None if pd.isna(v) else float(v) for v in row)] for label, row in zip(labels, "
         "part.to_numpy(dtype=float))]",
         "",

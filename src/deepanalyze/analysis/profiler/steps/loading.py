@@ -12,10 +12,10 @@ from deepanalyze.analysis.profiler.mentions import read_question
 from deepanalyze.analysis.profiler.naming import table_files
 from deepanalyze.analysis.profiler.prose import listed, number, rows, safe, several, spoken
 from deepanalyze.analysis.profiler.state import State
-from deepanalyze.analysis.profiler.words import MAX_QUESTION
+from deepanalyze.analysis.profiler.words import MAX_QUESTION, normalise
 
 MANY_FILES = 40
-PRINTED_COLUMNS = 300  # over all tables, with their numbers
+ROOM = 8000  # characters for the facts of all tables; the loop shows 12,000 of an output
 
 
 def read_text(state: State) -> str:
@@ -45,7 +45,7 @@ def read_code(state: State) -> str:
             "        except (ValueError, OSError, EOFError, ImportError, KeyError, IndexError, TypeError, "
             "csv.Error) as error:",
             '            failed.append([str(path), f"{type(error).__name__}: {error}"[:200]])',
-            'print("#result", json.dumps({"step": "read", "frames": len(raw), "failed": failed[:50]}))',
+            'print("#result", json.dumps({"step": "read", "frames": len(raw), "failed": failed[:10]}))',
         ],
     )
 
@@ -88,8 +88,9 @@ def tidy_code(state: State) -> str:
             "for name, table in tables.items():",
             "    tables[name] = tidy(table, notes[name])",
             '    print(f"{name}: {len(table):,} rows, {len(table.columns)} columns", *notes[name], sep="\\n  ")',
-            'print("#result", json.dumps({"step": "tidy", "notes": {name: lines[:20] for name, lines in '
-            "notes.items()}}))",
+            "told = {name: [note[:160] for note in lines[: max(1, 40 // len(notes))]] for name, lines in "
+            "notes.items()}",
+            'print("#result", json.dumps({"step": "tidy", "notes": told}))',
         ],
     )
 
@@ -105,9 +106,10 @@ def describe_code(state: State) -> str:
         kit("describing"),
         [
             "described = {name: describe(name, table) for name, table in tables.items()}",
-            f"room = max(20, {PRINTED_COLUMNS} // max(1, len(tables)))",
-            'show("describe", {"tables": {name: facts_of(table, described[name], room) for name, table in '
-            "tables.items()}})",
+            f"asked = {literal(normalise(state.question))}",
+            f"room = {ROOM} // max(1, len(tables))",
+            "told = {name: facts_of(table, described[name], asked, room) for name, table in tables.items()}",
+            'show("describe", {"tables": told})',
         ],
     )
 
