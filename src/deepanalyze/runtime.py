@@ -97,7 +97,6 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             )
         )
         threads = Threads(store.threads, data_dir.threads, ttl_hours=settings.thread_ttl_hours)
-        threads.on_delete.append(kernels.close_thread)
         files = Files(store.files, data_dir.files, max_bytes=settings.max_file_bytes)
         await files.clean_orphans()
         await threads.clean_orphans()
@@ -106,6 +105,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
         models = await stack.enter_async_context(Catalog(settings.configured_models, Profiler()))
         analyst = Analyst(models, sources, files, kernels, loop_limits(settings))
         analyses = await stack.enter_async_context(Analyses(analyst, threads, store.threads))
+        threads.on_delete.append(kernels.close_thread)  # after the analyses' own, which ends what uses the kernel
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, settings)))
         yield Runtime(
             settings=settings,
