@@ -108,6 +108,7 @@ async def test_a_list_tells_names_sizes_and_times(container: BlobContainer) -> N
         assert item.metadata["content_type"] == "application/octet-stream"
 
 
+@pytest.mark.requirement("8.1")
 async def test_folders_open_one_by_one(container: BlobContainer) -> None:
     put(
         container,

@@ -216,6 +216,7 @@ async def test_the_environment_of_the_server_lends_nothing(
 
 
 @pytest.mark.requirement("2.7")
+@pytest.mark.requirement("10.3")
 async def test_many_queries_share_few_connections(database: PostgresDatabase) -> None:
     async with postgres(database.analyst_config, pool_max_size=4) as connector:
         sql = "SELECT pg_backend_pid() AS pid, sum(n) AS total FROM generate_series(1, 50000) n"
