@@ -80,5 +80,12 @@ def save_manifest(workspace: Workspace, manifest: Manifest) -> None:
     part.replace(path)
 
 
+def record_fetched(workspace: Workspace, reference: DataReference, files: Sequence[FetchedFile]) -> None:
+    """For what was fetched into a thread outside of an analysis, so that its next one knows where it came from."""
+    manifest = load_manifest(workspace)
+    manifest.add(reference, files)
+    save_manifest(workspace, manifest)
+
+
 def fetched_file(fields: Mapping[str, Any]) -> FetchedFile:
     return FetchedFile(**{**fields, "columns": tuple(Column(**column) for column in fields["columns"])})

@@ -12,6 +12,7 @@ import pytest
 
 from deepanalyze.analysis.conversation import Turn
 from deepanalyze.analysis.events import Code, Fetch, Text
+from deepanalyze.analysis.manifest import record_fetched
 from deepanalyze.datasources.base import (
     DataItem,
     DataSourceConfig,
@@ -191,6 +192,19 @@ async def test_a_conversation_sent_again_does_not_fetch_again(sources: Desk, ser
     assert [f.file for f in second.finished.fetched] == ["query.csv"]
     assert [f.name for f in sources.threads.workspace(first.thread_id).list()] == ["query.csv"]
     assert "query.csv" in server.messages(1)[-1]["content"]
+
+
+async def test_what_was_fetched_beforehand_is_known(sources: Desk, server: ModelServer) -> None:
+    server.say(ANSWER)
+    thread = await sources.new_thread()
+    workspace = sources.threads.workspace(thread)
+    files = await sources.sources.fetch(
+        ADA, DataReference("warehouse", table="numbers", max_rows=3), workspace
+    )
+    record_fetched(workspace, DataReference("warehouse", table="numbers", max_rows=3), files)
+    answer = await sources.ask(thread=thread)
+    assert answer.text.startswith("**Incomplete data:**")
+    assert "warehouse (postgresql)" in server.messages(0)[0]["content"]
 
 
 async def upload(desk: Desk, name: str, content: bytes) -> str:

@@ -37,15 +37,22 @@ def protocol_of(config: ModelConfig) -> Protocol:
     return "deepanalyze" if "deepanalyze" in plain else "chat"
 
 
-def open_client(config: ModelConfig) -> AsyncOpenAI:
+async def open_client(config: ModelConfig) -> AsyncOpenAI:
+    """In a thread: reading the certificates takes longer than the event loop may be held."""
+    return await asyncio.to_thread(_client, config)
+
+
+def _client(config: ModelConfig) -> AsyncOpenAI:
     """Retries are ours, so that none happens once text has been shown."""
     key = config.api_key.get_secret_value() if config.api_key else ""
-    return AsyncOpenAI(
+    client = AsyncOpenAI(
         base_url=str(config.base_url),
         api_key=key or _NO_KEY,
         timeout=openai.Timeout(config.timeout_s, connect=_CONNECT_TIMEOUT_S),
         max_retries=0,
     )
+    _ = client.chat.completions  # imports a good part of the package when first asked for
+    return client
 
 
 class OpenAIModel:
@@ -96,7 +103,7 @@ class OpenAIModel:
 
     async def _open(self, request: dict[str, Any]) -> _Stream:
         if self._client is None:
-            self._client = open_client(self._config)
+            self._client = await open_client(self._config)
         create = cast("Callable[..., Awaitable[_Stream]]", self._client.chat.completions.create)
         if not self._asks_for_usage:
             return await create(**request)
