@@ -84,13 +84,8 @@ _NEVER = (
     *("migrate_pages", "move_pages"),
 )
 _SHARED_BY_ALL_PROCESSES = ("shmget", "shmat", "semget", "msgget", "mq_open", "inotify_add_watch")
-_OF_OTHER_PROCESSES = (
-    "sched_setaffinity",
-    "sched_setattr",
-    "sched_setparam",
-    "sched_setscheduler",
-    "prlimit64",
-)
+# Pretended for others, because a process names its own threads like them, and ZeroMQ gives up on a refusal.
+_SCHEDULING = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
 # Landlock does not judge these, so they would reach every file of the user. Copying a file must still work.
 _PRETENDED = (
     *("chmod", "fchmod", "fchmodat", "utime", "utimes", "futimesat", "utimensat"),
@@ -176,7 +171,8 @@ def _no_way_to_other_sockets() -> list[Rule]:
 
 def _hands_off_the_users_other_things(profile: dict[str, Any]) -> list[Rule]:
     rules = [
-        *_refused(_OF_OTHER_PROCESSES, errno.EPERM, Comparison(0, 0, equal=False)),
+        *_refused(("prlimit64",), errno.EPERM, Comparison(0, 0, equal=False)),
+        *_refused(_SCHEDULING, 0, Comparison(0, 0, equal=False)),
         *_refused(("setpriority", "ioprio_set"), errno.EPERM, Comparison(1, 0, equal=False)),
         *_refused(("setpriority",), errno.EPERM, Comparison(0, 0, equal=False)),
         *_refused(("ioprio_set",), errno.EPERM, Comparison(0, 1, equal=False)),
