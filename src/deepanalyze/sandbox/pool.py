@@ -137,7 +137,7 @@ class KernelPool:
 
     def _has_place(self) -> bool:
         """Makes one where an idle kernel can go."""
-        if len(self._slots) + len(self._closing) < self._max_kernels:
+        if len(self._slots) < self._max_kernels:
             return True
         idle = [(slot.last_used, thread_id) for thread_id, slot in self._slots.items() if not slot.leased]
         if idle:
