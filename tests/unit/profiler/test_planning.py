@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from deepanalyze.analysis.profiler.planning import Plan, plan_for
+from deepanalyze.analysis.profiler.plan import Plan
+from deepanalyze.analysis.profiler.planning import plan_for
 from tests.unit.profiler.facts import DATA, FLIGHTS
 
 

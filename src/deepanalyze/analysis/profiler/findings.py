@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deepanalyze.analysis.profiler.facts import Column
-from deepanalyze.analysis.profiler.planning import Field, Plan
+from deepanalyze.analysis.profiler.plan import Field, Plan
 from deepanalyze.analysis.profiler.prose import fixed, listed, number, percent, safe, spoken
 from deepanalyze.analysis.profiler.words import name_words
 

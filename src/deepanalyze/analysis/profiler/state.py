@@ -10,7 +10,7 @@ from typing import Any
 
 from deepanalyze.analysis.conversation import Conversation, DataFile
 from deepanalyze.analysis.profiler.facts import Data
-from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.plan import Plan
 
 MARKER = "#result "
 REPORT = re.compile(r"report(?:-(\d{1,6}))?\.md")

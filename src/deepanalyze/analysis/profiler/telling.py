@@ -7,7 +7,7 @@ from typing import Any
 
 from deepanalyze.analysis.profiler import telling_drivers
 from deepanalyze.analysis.profiler.findings import Findings, condition_words, unit_of, with_unit
-from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.plan import Plan
 from deepanalyze.analysis.profiler.prose import (
     fixed,
     listed,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepanalyze.analysis.profiler.findings import Findings, condition_words, unit_of, with_unit
-from deepanalyze.analysis.profiler.planning import Field, Plan
+from deepanalyze.analysis.profiler.plan import Field, Plan
 from deepanalyze.analysis.profiler.prose import fixed, listed, percent, safe, several, spoken, table
 
 SMALL = 0.001  # share of variance below which a driver is not worth a sentence

@@ -6,6 +6,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import matplotlib.ticker
 import numpy as np
 import pandas as pd
 from matplotlib import font_manager
@@ -42,6 +43,14 @@ def short(text: Any, width: int = 28) -> str:
     return clean if len(clean) <= width else clean[: width - 1] + "…"
 
 
+def told(value: float) -> str:
+    return (
+        f"{value:,.0f}"
+        if abs(value) >= 1000 or (value == round(value) and abs(value) >= 100)
+        else f"{value:,.2f}"
+    )
+
+
 def save(figure: Any, name: str) -> str:
     path = FIGURES / f"{name}.png"
     figure.savefig(path, bbox_inches="tight", facecolor="white")
@@ -69,7 +78,7 @@ def bars(
         ecolor=GREY,
         error_kw={"elinewidth": 1, "capsize": 2},
     )
-    axis.set_yticks(range(len(table)), [short(label) for label in table.index])
+    axis.set_yticks(range(len(table)), [short(label, 36) for label in table.index])
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     ends = values + np.sign(values) * (spread if spread is not None else 0)
@@ -80,15 +89,21 @@ def bars(
             axis.text(
                 end + (0.01 if value >= 0 else -0.01) * room,
                 i,
-                f" {value:,.4g} ",
+                f" {told(value)} ",
                 va="center",
                 ha=side,
                 fontsize=8,
                 color=GREY,
             )
     axis.margins(x=0.12)
+    axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
+    axis.xaxis.set_major_formatter(
+        matplotlib.ticker.FuncFormatter(
+            lambda value, _: f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+        )
+    )
     if reference is not None:
-        axis.axvline(reference, color=RED, linewidth=1, linestyle="--", label=f"overall {reference:,.4g}")
+        axis.axvline(reference, color=RED, linewidth=1, linestyle="--", label=f"overall {told(reference)}")
         axis.legend(frameon=False, fontsize=8, loc="lower right")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from deepanalyze.analysis.profiler.code import block, kit, literal
 from deepanalyze.analysis.profiler.findings import unit_of
-from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.plan import Plan
 from deepanalyze.analysis.profiler.prose import listed, spoken
 from deepanalyze.analysis.profiler.state import State
 from deepanalyze.analysis.profiler.steps import drawing_drivers
@@ -101,14 +101,14 @@ def spread_chart(plan: Plan) -> Chart:
     group, target = literal(plan.groups[0].name), literal(plan.target.name)
     unit = unit_of(plan.target.column)
     axis = plan.target.name + (f" ({unit})" if unit else "")
-    title = f"Spread of {plan.target.name} in each {plan.groups[0].name} (box: middle half, whiskers: 5 % to 95 %)"
+    title = f"Spread of {plan.target.name} in each {plan.groups[0].name} (box: middle half)"
     body = [
         f"names = list(df.loc[df[{target}].notna(), {group}].value_counts().index[:12])",
         f"values = [df.loc[df[{group}] == name, {target}].dropna().astype(float) for name in names]",
         "figure, axis = plt.subplots(figsize=(9, 1.6 + 0.35 * len(names)))",
         'axis.boxplot(values, orientation="horizontal", whis=(5, 95), showfliers=False, patch_artist=True, '
         'boxprops={"facecolor": LIGHT}, medianprops={"color": RED})',
-        "axis.set_yticks(range(1, len(names) + 1), [short(name) for name in names])",
+        "axis.set_yticks(range(1, len(names) + 1), [short(name, 36) for name in names])",
         "axis.invert_yaxis()",
         f"titled(axis, {literal(title)}, {literal(axis)})",
     ]
@@ -177,7 +177,7 @@ def trend_charts(plan: Plan, study: Mapping[str, Any]) -> list[Chart]:
     ]
     charts: list[Chart] = [("trend", title, [*line, f'titled(axis, {literal(title)}, "", {literal(axis)})'])]
     if plan.groups:
-        more = f"{title}, for the commonest {plan.groups[0].name}"
+        more = f"{title}, by {plan.groups[0].name} (the commonest)"
         body = [
             "figure, axis = plt.subplots(figsize=(10, 4.8))",
             "for name in by_group:",
@@ -272,7 +272,7 @@ def heatmap(names: Sequence[str]) -> Chart:
         'image = axis.imshow(r, vmin=-1, vmax=1, cmap="RdBu_r")',
         "for i, j in np.ndindex(r.shape):",
         "    if np.isfinite(r.iat[i, j]):",
-        '        axis.text(j, i, f"{r.iat[i, j]:.1f}", ha="center", va="center", fontsize=7, color="white" '
+        '        axis.text(j, i, f"{r.iat[i, j] + 0:.2f}", ha="center", va="center", fontsize=7, color="white" '
         'if abs(r.iat[i, j]) > 0.6 else "black")',
         'axis.set_xticks(range(len(r)), [short(name, 18) for name in r], rotation=45, ha="right")',
         "axis.set_yticks(range(len(r)), [short(name, 18) for name in r])",

@@ -7,7 +7,7 @@ from typing import Any
 
 from deepanalyze.analysis.profiler.code import literal
 from deepanalyze.analysis.profiler.findings import unit_of
-from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.plan import Plan
 
 Chart = tuple[str, str, Sequence[str]]
 

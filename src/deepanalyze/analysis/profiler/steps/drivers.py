@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepanalyze.analysis.profiler.code import block, kit, literal
-from deepanalyze.analysis.profiler.planning import Field, Plan
+from deepanalyze.analysis.profiler.plan import Field, Plan
 from deepanalyze.analysis.profiler.steps.frame import frame_code
 
 

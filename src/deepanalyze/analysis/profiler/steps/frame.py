@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from deepanalyze.analysis.profiler.code import literal
 from deepanalyze.analysis.profiler.conditions import Condition
-from deepanalyze.analysis.profiler.planning import Field, Join, Plan
+from deepanalyze.analysis.profiler.plan import Field, Join, Plan
 
 WEEKDAYS = '["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]'
 PARTS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepanalyze.analysis.profiler.code import block, literal
-from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.plan import Plan
 from deepanalyze.analysis.profiler.steps.frame import frame_code
 
 KEPT_ORDER = ("calendar", "date")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepanalyze.analysis.profiler.answering import NOT_A_MODEL, understanding_notes
 from deepanalyze.analysis.profiler.code import block, kit, literal
-from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.plan import Plan
 from deepanalyze.analysis.profiler.prose import listed, rows, safe, several, spoken
 from deepanalyze.analysis.profiler.quality import quality_notes, truncation_note, used_files
 from deepanalyze.analysis.profiler.state import State

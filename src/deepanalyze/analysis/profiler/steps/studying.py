@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.plan import Plan
 from deepanalyze.analysis.profiler.prose import listed, spoken
 from deepanalyze.analysis.profiler.state import State
 from deepanalyze.analysis.profiler.steps import drivers, grouping, loading, relating, surveying, trending

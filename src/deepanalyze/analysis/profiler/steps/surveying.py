@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepanalyze.analysis.profiler.code import block, literal
 from deepanalyze.analysis.profiler.facts import Column
-from deepanalyze.analysis.profiler.planning import Plan
+from deepanalyze.analysis.profiler.plan import Plan
 
 
 def study_code(plan: Plan, step: str = "study") -> str:
