@@ -115,7 +115,7 @@ async def test_idle_kernels_are_closed(sandbox: Sandbox, workspaces: list[Worksp
 
 
 async def test_where_nothing_isolates_the_reason_is_told(workspaces: list[Workspace]) -> None:
-    sandbox = UnavailableSandbox("auto", ["bubblewrap: no", "landlock: no"], "Do this.")
+    sandbox = UnavailableSandbox(["bubblewrap: no", "landlock: no"], "Do this.")
     async with KernelPool(sandbox, max_kernels=1, idle_s=60, queue_s=1) as pool:
         pool.warm("a", workspaces[0])
         for _ in range(2):

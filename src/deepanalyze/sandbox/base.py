@@ -39,7 +39,7 @@ class CodeResult:
 class Isolation:
     """How code is isolated here, for `/health/ready` and the start-up message."""
 
-    name: Literal["bubblewrap", "landlock", "none"]
+    name: Literal["bubblewrap", "landlock", "none", "unavailable"]
     weaker: tuple[str, ...] = ()  # what this way cannot do that bubblewrap can, a sentence each
     remedy: str | None = None  # what an administrator can do to get bubblewrap
 

@@ -32,10 +32,9 @@ _log = structlog.get_logger()
 class UnavailableSandbox:
     """Stands for the sandbox that this machine does not allow: the server runs, and says so when code should."""
 
-    def __init__(self, mode: SandboxMode, reasons: list[str], remedy: str) -> None:
+    def __init__(self, reasons: list[str], remedy: str) -> None:
         self._message = f"code cannot be isolated on this machine: {'; '.join(reasons)}. {remedy}"
-        name: Literal["bubblewrap", "landlock"] = "landlock" if mode == "landlock" else "bubblewrap"
-        self.isolation = Isolation(name, (self._message,), remedy)
+        self.isolation = Isolation("unavailable", (self._message,), remedy)
 
     async def start_kernel(self, workspace: Workspace) -> JupyterKernel:
         raise SandboxUnavailable(self._message)
@@ -50,7 +49,7 @@ async def open_sandbox(mode: SandboxMode, *, limits: KernelLimits, python: Path 
         environment = await find_environment(python or Path(sys.executable))
     except SandboxUnavailable as error:
         return UnavailableSandbox(
-            mode, [error.message], "Set DEEPANALYZE_KERNEL_PYTHON to an interpreter that runs."
+            [error.message], "Set DEEPANALYZE_KERNEL_PYTHON to an interpreter that runs."
         )
     reasons: list[str] = []
     for confinement in _candidates(mode, environment, limits, reasons):
@@ -62,7 +61,7 @@ async def open_sandbox(mode: SandboxMode, *, limits: KernelLimits, python: Path 
             continue
         _tell(sandbox.isolation, reasons)
         return sandbox
-    unavailable = UnavailableSandbox(mode, reasons, remedy_for_bubblewrap())
+    unavailable = UnavailableSandbox(reasons, remedy_for_bubblewrap())
     _log.warning("sandbox unavailable", reasons=reasons)
     return unavailable
 
