@@ -21,6 +21,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Fence:
+    ticks: str
     language: str
     body: str
     closed: bool
@@ -31,11 +32,10 @@ def fences(text: str) -> Iterator[Fence]:
     while opening := _next_fence(text, position):
         start = min(opening.end() + 1, len(text))
         closing = _next_fence(text, start, closes=opening["ticks"])
-        if closing is None:
-            yield Fence(opening["language"].strip().lower(), text[start:], closed=False)
-            return
-        yield Fence(opening["language"].strip().lower(), text[start : closing.start()], closed=True)
-        position = closing.end()
+        end = closing.start() if closing else len(text)
+        language = opening["language"].strip().lower()
+        yield Fence(opening["ticks"], language, text[start:end], closed=closing is not None)
+        position = closing.end() if closing else len(text)
 
 
 def _next_fence(text: str, position: int, closes: str | None = None) -> re.Match[str] | None:
@@ -64,8 +64,9 @@ def _fits(fence: re.Match[str], closes: str | None) -> bool:
     return closes is None or (fence["ticks"].startswith(closes) and not fence["language"].strip())
 
 
-def fence_is_open(text: str) -> bool:
-    return any(not fence.closed for fence in fences(text))
+def open_fence(text: str) -> str | None:
+    """The ticks that would close the fence in which the text ends; None when it ends outside of one."""
+    return next((fence.ticks for fence in fences(text) if not fence.closed), None)
 
 
 def code_of(body: str) -> str:

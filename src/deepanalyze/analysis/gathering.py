@@ -70,7 +70,8 @@ class Gathering:
 
     @property
     def _places(self) -> list[str]:
-        return [placed.param for placed in (*self._request.files, *self._request.references)]
+        request = self._request
+        return [*(file.param for file in request.files), *(data.param for data in request.references)]
 
     async def _gather(self) -> None:
         self._manifest = await asyncio.to_thread(load_manifest, self._workspace)

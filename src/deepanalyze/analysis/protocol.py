@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from deepanalyze.analysis.fences import fence_is_open
+from deepanalyze.analysis.fences import open_fence
 
 TAGS = ("Analyze", "Understand", "Code", "Execute", "File", "Answer")
 THINK = "think"
@@ -100,7 +100,7 @@ class TagParser:
         return not closing or {tag, self.tag} <= {"Analyze", "Understand"}
 
     def _in_fenced_code(self) -> bool:
-        return self.tag == "Code" and fence_is_open("".join(self._code))
+        return self.tag == "Code" and open_fence("".join(self._code)) is not None
 
     def _opened(self, mark: str, tag: str) -> Iterator[Piece]:
         if self.tag is not None:

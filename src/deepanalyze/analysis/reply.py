@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from deepanalyze.analysis.fences import code_of, fence_is_open, python_fences
+from deepanalyze.analysis.fences import code_of, open_fence, python_fences
 from deepanalyze.analysis.protocol import Block, Piece, TagParser, fold, spoken
 
 
@@ -93,9 +93,9 @@ class ReplyReader:
         return piece.raw
 
     def _missing_end(self, tag: str) -> str:
-        body = "".join(p.raw for p in self._pieces)
-        open_fence = tag == "Code" and fence_is_open(body[body.rfind("<Code>") :])
-        return f"\n```\n</{tag}>" if open_fence else f"</{tag}>"
+        written = "".join(piece.raw for piece in self._pieces)
+        ticks = open_fence(written.rpartition("<Code>")[2]) if tag == "Code" else None
+        return f"\n{ticks}\n</{tag}>" if ticks else f"</{tag}>"
 
 
 def _closed_code(piece: Piece, following: Piece | None) -> Piece:

@@ -225,7 +225,7 @@ async def test_a_kernel_that_dies_is_told(desk: Desk, server: ModelServer) -> No
 
 async def test_without_a_sandbox_only_code_is_refused(tmp_path: Path, server: ModelServer) -> None:
     server.say(ANSWER, code("print(1)"))
-    nothing = UnavailableSandbox("auto", ["bubblewrap: no"], "Install it.")
+    nothing = UnavailableSandbox(["bubblewrap: no"], "Install it.")
     async with open_desk(tmp_path, server, nothing) as desk:
         assert (await desk.ask()).text == ANSWER
         error = (await desk.ask()).error
