@@ -36,6 +36,9 @@ class Plan:
     target: Field | None = None
     groups: tuple[Field, ...] = ()
     drivers: tuple[Field, ...] = ()
+    every_column: bool = (
+        False  # of a table so wide that not all its columns are known here, every one may drive
+    )
     controls: tuple[Field, ...] = ()
     blocks: Mapping[str, Sequence[str]] = field(
         default_factory=dict

@@ -12,7 +12,7 @@ from deepanalyze.analysis.profiler.mentions import Mention, Reading, read_questi
 from deepanalyze.analysis.profiler.plan import Field, Frame, Plan
 from deepanalyze.analysis.profiler.words import name_words
 
-MAX_DRIVERS = 14
+CELLS = 20_000_000  # values to compare before it takes too long
 
 
 def plan_for(question: str, data: Data) -> Plan:
@@ -126,10 +126,14 @@ def drivers_plan(plan: Plan, intent: Intent, frame: Frame, target: Field | None,
         fields += [one for one in found if one not in fields]
         if mention.table and len(found) > 1:
             blocks[f"all of {mention.table.name}"] = [one.name for one in found]
+    most = max(60, CELLS // max(1, frame.base.rows))
     if not fields:
         others = [c for c in frame.base.columns if c.name != target.name and suits_as_driver(c, frame.base)]
         fields = [Field(c.name, c) for c in others]
-        notes.append("The question names no drivers, so every usable column was tried.")
+        every = len(fields) + frame.base.left_out <= most
+        what = "every usable column was" if every else f"the first {most} usable columns were"
+        notes.append(f"The question names no drivers, so {what} tried.")
+        plan = replace(plan, every_column=frame.base.left_out > 0)
     controls = [
         c
         for c in (frame.calendar("hour"), frame.calendar("month"))
@@ -138,7 +142,13 @@ def drivers_plan(plan: Plan, intent: Intent, frame: Frame, target: Field | None,
     controls = [
         c for c in controls if c.column.distinct > 1 and not (c.part == "hour" and dates_only(c.column))
     ]
-    return replace(plan, target=target, drivers=tuple(fields[:60]), controls=tuple(controls), blocks=blocks)
+    return replace(
+        plan,
+        target=target,
+        drivers=tuple(fields[:most]),
+        controls=tuple(controls),
+        blocks=blocks,
+    )
 
 
 def dates_only(column: Column) -> bool:

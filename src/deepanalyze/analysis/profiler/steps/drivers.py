@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deepanalyze.analysis.profiler.code import block, kit, literal
 from deepanalyze.analysis.profiler.plan import Field, Plan
+from deepanalyze.analysis.profiler.planning import CELLS
 from deepanalyze.analysis.profiler.steps.frame import frame_code
 
 
@@ -13,8 +14,8 @@ def compare_code(plan: Plan) -> str:
         kit("levels"),
         frame_code(plan),
         [
-            f"drivers, controls = {literal([f.name for f in plan.drivers])}, "
-            f"{literal([f.name for f in plan.controls])}",
+            f"controls = {literal([f.name for f in plan.controls])}",
+            *drivers_code(plan),
             *target_code(plan.target),
             "levels = pd.DataFrame({name: levels_of(df[name]) for name in [*drivers, *controls]})",
             "effects = {name: effect_table(y, levels[name]) for name in levels}",
@@ -50,6 +51,17 @@ def study_code(plan: Plan) -> str:
         ],
         result_code(),
     )
+
+
+def drivers_code(plan: Plan) -> list[str]:
+    if not plan.every_column:
+        return [f"drivers = {literal([f.name for f in plan.drivers])}"]
+    target = literal(plan.target.name if plan.target else "")
+    return [
+        f"facts = described[{literal(plan.base.name)}].query('distinct > 1')",
+        'few = facts["kind"].isin(["number", "boolean"]) | (facts["kind"].eq("category") & (facts["distinct"] <= 200))',
+        f"drivers = [name for name in facts.loc[few, 'column'] if name != {target}][: max(60, {CELLS} // len(df))]",
+    ]
 
 
 def target_code(target: Field) -> list[str]:

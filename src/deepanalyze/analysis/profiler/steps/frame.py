@@ -19,7 +19,8 @@ PARTS = {
 def frame_code(plan: Plan) -> list[str]:
     fields = [f for f in (plan.target, plan.date, *plan.groups, *plan.drivers, *plan.controls) if f]
     wanted = needed_columns(plan, fields)
-    lines = [f"df = tables[{literal(plan.base.name)}][{literal(wanted)}].copy()", "joined = []"]
+    chosen = "" if plan.every_column else f"[{literal(wanted)}]"
+    lines = [f"df = tables[{literal(plan.base.name)}]{chosen}.copy()", "joined = []"]
     for join in plan.joins:
         lines += join_code(join)
     lines += [f"df = df[{condition_code(c)}]" for c in plan.conditions]
