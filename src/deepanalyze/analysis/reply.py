@@ -93,8 +93,9 @@ class ReplyReader:
         return piece.raw
 
     def _missing_end(self, tag: str) -> str:
-        written = "".join(piece.raw for piece in self._pieces)
-        ticks = open_fence(written.rpartition("<Code>")[2]) if tag == "Code" else None
+        opened = max(n for n, piece in enumerate(self._pieces) if piece.kind == "open")
+        body = "".join(piece.raw for piece in self._pieces[opened + 1 :])
+        ticks = open_fence(body) if tag == "Code" else None
         return f"\n{ticks}\n</{tag}>" if ticks else f"</{tag}>"
 
 
