@@ -79,7 +79,8 @@ class Analyses:
     ) -> AsyncGenerator[Numbered, None]:
         """What is stored, then what happens, until nothing runs or waits in the thread."""
         await self._threads.get(principal, thread_id)
-        line = self._lines.get(thread_id)  # before the store is read: what ends meanwhile is told by the line alone
+        # Before the store is read: what ends meanwhile is told by the line alone.
+        line = self._lines.get(thread_id)
         last = await self._last_event(thread_id)
         if after > last:  # a crash took numbers away that had not been stored: tell at least how it ended
             after = max(0, last - 1)
