@@ -27,7 +27,9 @@ from deepanalyze.urls import UrlSigner
 from deepanalyze.workspace import WorkspaceFile
 
 DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
+# One line, not a block: a blank line would make readers that remember the last id (openai's is one) see an event
+# without data.
+KEEP_ALIVE = b": keep-alive\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from anyio.from_thread import BlockingPortal
 
+from deepanalyze.api import streaming
 from tests.e2e.api.conftest import SCRIPTED
 from tests.support.answers import error_of
 from tests.support.model_server import ModelServer, Reply
@@ -278,6 +279,33 @@ def test_in_the_background_it_goes_on_and_can_be_followed(
             assert [line for line in rest.text.splitlines() if line.startswith("id: ")] == [
                 f"id: {numbers[-1]}"
             ]
+
+
+async def test_openais_client_reads_past_keep_alives(
+    server: ThreadedServer,
+    user: Callable[..., str],
+    model: ModelServer,
+    models_loop: BlockingPortal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the middle of a stream, where its events have ids: openai's client keeps the last one."""
+    monkeypatch.setattr(streaming, "KEEP_ALIVE_S", 0.01)
+    hold = asyncio.Event()
+    code = "<Analyze>\nI look.\n</Analyze>\n<Code>\n1 + 1\n"
+    model.say(code, Reply(ANSWER, hold=hold))
+    async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=user()) as client:
+        stream = await client.chat.completions.create(
+            model=SCRIPTED, messages=[{"role": "user", "content": "hi"}], stream=True
+        )
+        text = ""
+        async for chunk in stream:
+            text += chunk.choices[0].delta.content or ""
+            if "</Execute>" in text and not hold.is_set():
+                await asyncio.sleep(
+                    0.1
+                )  # time for many keep-alives; were there none, the test would still be right
+                models_loop.call(hold.set)
+        assert "Forty-two ☃." in text
 
 
 def test_cancelling_ends_the_answer(

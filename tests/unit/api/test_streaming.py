@@ -121,7 +121,7 @@ async def test_an_idle_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> 
     client = Client()
     running = asyncio.create_task(stream(Source(then_wait=True))({}, client.receive, client.send))
     await client.first_body.wait()
-    assert client.text.startswith(": keep-alive\n\n")
+    assert client.text.startswith(": keep-alive\n")
     client.gone.set()
     await running
 
