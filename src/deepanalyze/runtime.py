@@ -102,10 +102,14 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
         await threads.clean_orphans()
 
         sources = SourceAccess(registry, analysts_may_create=settings.analysts_may_create)
-        models = await stack.enter_async_context(Catalog(settings.configured_models, Profiler()))
+        models = await stack.enter_async_context(
+            Catalog(settings.configured_models, Profiler(), retries=source_defaults(settings).retries)
+        )
         analyst = Analyst(models, sources, files, kernels, loop_limits(settings))
         analyses = await stack.enter_async_context(Analyses(analyst, threads, store.threads))
-        threads.on_delete.append(kernels.close_thread)  # after the analyses' own, which ends what uses the kernel
+        threads.on_delete.append(
+            kernels.close_thread
+        )  # after the analyses' own, which ends what uses the kernel
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, settings)))
         yield Runtime(
             settings=settings,
@@ -159,9 +163,7 @@ def loop_limits(settings: Settings) -> LoopLimits:
     )
 
 
-async def _credentials(
-    settings: Settings, data_dir: DataDir, sources: ConfigRepository
-) -> CredentialManager:
+async def _credentials(settings: Settings, data_dir: DataDir, sources: ConfigRepository) -> CredentialManager:
     """A key is only made where nothing is encrypted yet: a lost key is told, never replaced by a fresh one."""
     if settings.encryption_key is not None:
         return CredentialManager(settings.encryption_key.get_secret_value())
