@@ -87,3 +87,25 @@ def test_files_of_one_pattern_are_one_table() -> None:
 def test_results_of_queries_stay_apart() -> None:
     files = [DataFile("flights.csv", 1, sql="SELECT a"), DataFile("flights-2.csv", 1, sql="SELECT b")]
     assert len(table_files(files)) == 2
+
+
+def test_tables_are_named_after_where_their_blobs_lie() -> None:
+    """The workspace flattens paths: `weather/2013/01.csv` is `01.csv` there."""
+
+    def tables(*paths: str, source: str = "lake") -> dict[str, int]:
+        files = [DataFile(p.rpartition("/")[2], 1, source, "azure_blob", path=p) for p in paths]
+        return {name: len(members) for name, members in table_files(files).items()}
+
+    assert tables(*(f"weather/2013/{m:02}.csv" for m in range(1, 13))) == {"weather": 12}
+    assert tables("weather/2012/01.csv", "weather/2013/01.csv") == {"weather": 2}
+    assert tables("weather/2013/01.csv") == {"weather_01": 1}
+    assert tables("shop/orders.csv", "shop/customers.csv") == {"orders": 1, "customers": 1}
+    assert tables("sales/month=01/part-0.parquet", "sales/month=02/part-0.parquet") == {"sales": 2}
+    assert tables("2013/01.csv", "2013/02.csv") == {"table_01": 2}
+    assert tables("trips/jan.csv", "trips/feb.csv") == {"trips": 2}
+    assert tables("plain.csv") == {"plain": 1}
+
+
+def test_files_of_different_sources_are_not_stacked() -> None:
+    files = [DataFile(f"{s}.csv", 1, s, "azure_blob", path="a/1.csv") for s in ("one", "two")]
+    assert list(table_files(files)) == ["a_1", "a_1_2"]
