@@ -18,6 +18,10 @@ from deepanalyze.errors import StartupError
 _PRIVATE = 0o700
 _PASSABLE = 0o711  # code of a server that runs as root has uids of its own, which must reach their workspaces
 
+# What an existing directory may hold to be taken for the server's: its own, and what commands and people put beside it.
+_OWN = {"lock", "store.sqlite", "threads", "files", "keys"}
+_BESIDE = {"demo", "dev", "deepanalyze.toml", "lost+found"}
+
 
 @dataclass(frozen=True, slots=True)
 class DataDir:
@@ -69,6 +73,8 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
 def _make(data_dir: DataDir) -> None:
     if not data_dir.root.parent.exists() and _is_for_one_user(data_dir.root):
         data_dir.root.parent.mkdir(parents=True, exist_ok=True)
+    if data_dir.root.exists():
+        _check_that_it_is_ours(data_dir.root)
     way_to_workspaces = _PASSABLE if os.geteuid() == 0 else _PRIVATE
     for directory, mode in (
         (data_dir.root, way_to_workspaces),
@@ -82,6 +88,18 @@ def _make(data_dir: DataDir) -> None:
             directory.chmod(mode)
 
 
+def _check_that_it_is_ours(root: Path) -> None:
+    """It is about to be closed to all others, which must not befall a home directory, /tmp or a file."""
+    if not root.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
+    held = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
+    if not held & _OWN and (foreign := sorted(held - _BESIDE)):
+        raise StartupError(
+            f"the data directory {root} holds other things ({foreign[0]!r}, for example): choose an empty "
+            "directory, or one that does not exist yet, with --data-dir"
+        )
+
+
 def _is_for_one_user(path: Path) -> bool:
     """Elsewhere a missing parent is more likely a typing error or a disk that is not mounted."""
     homes = (Path.home(), platformdirs.user_data_path("deepanalyze"))
@@ -92,7 +110,8 @@ def _cannot_use(path: Path, error: OSError) -> str:
     if not path.parent.exists():
         return f"the data directory {path} cannot be made: {path.parent} does not exist"
     if isinstance(error, NotADirectoryError):
-        return f"the data directory {path} cannot be used: {error.filename} is not a directory"
+        wrong = next(p for p in (*reversed(path.parents), path) if not p.is_dir())
+        return f"the data directory {path} cannot be used: {wrong} is not a directory"
     return f"the data directory {path} cannot be used: {error.strerror} ({error.filename})"
 
 

@@ -86,11 +86,34 @@ def test_missing_parents_are_made_below_home_only(tmp_path: Path, monkeypatch: p
 def test_what_cannot_be_a_directory_is_told_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
+    file.chmod(0o644)
     for path in (file, file / "data", Path("/proc/deepanalyze")):
         with pytest.raises(StartupError, match="cannot be") as raised, open_data_dir(path):
             pass
         assert "\n" not in str(raised.value)
         assert str(path) in str(raised.value)
+        assert path.name == "deepanalyze" or f"{file} is not a directory" in str(raised.value)
+    assert mode(file) == 0o644
+
+
+def test_a_directory_of_other_things_is_left_as_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o755)
+    (home / "letters").touch()
+    with pytest.raises(StartupError, match=r"holds other things \('letters'"), open_data_dir(home):
+        pass
+    assert mode(home) == 0o755
+    assert [entry.name for entry in home.iterdir()] == ["letters"]
+
+
+def test_what_lies_beside_the_state_does_not_disturb(tmp_path: Path) -> None:
+    for name in ("demo", "lost+found", ".hidden"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    with open_data_dir(tmp_path / "data"):
+        (tmp_path / "data" / "backup").touch()
+    with open_data_dir(tmp_path / "data"):
+        pass
 
 
 class holder:
