@@ -67,6 +67,13 @@ def test_a_connection_string_is_taken_apart(text: str) -> None:
         ),
         ({"connection_string": "host=/run dbname=x"}, "config.connection_string", "socket_dir"),
         ({"connection_string": "hunter2 = nonsense '"}, "config.connection_string", "cannot be parsed"),
+        ({"password": "hunter2\x00rest"}, "config.password", "NUL"),
+        ({"host": None, "socket_dir": "/run\x00/x"}, "config.socket_dir", "NUL"),
+        (
+            {"connection_string": "user=me password=hunter2\x00 host=db.internal"},
+            "config.connection_string",
+            "NUL",
+        ),
         ({"connection_string": "postgresql://h:99999/x"}, "config.connection_string", "port must be"),
     ],
 )

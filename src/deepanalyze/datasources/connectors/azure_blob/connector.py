@@ -20,7 +20,7 @@ from deepanalyze.datasources.base import (
 from deepanalyze.datasources.connectors.azure_blob import properties, search, transfer
 from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
 from deepanalyze.datasources.connectors.azure_blob.examples import EXAMPLES, PATH_PATTERNS
-from deepanalyze.datasources.connectors.azure_blob.names import check_name, printable
+from deepanalyze.datasources.connectors.azure_blob.names import check_characters, check_name, printable
 from deepanalyze.datasources.files import safe_relative_name
 from deepanalyze.datasources.schema import validate_config
 from deepanalyze.errors import (
@@ -148,6 +148,7 @@ class AzureBlobConnector(DataSourceConnector):
     async def iter_items(
         self, path: str | None = None, *, recursive: bool = False
     ) -> AsyncIterator[DataItem]:
+        check_characters(path or "")
         prefixes = [path or ""] if not path or path.endswith("/") else [path + "/", path]
         for prefix in prefixes:
             empty = True

@@ -25,6 +25,7 @@ def check_name(name: str, param: str = "path") -> None:
         raise InvalidRequest(
             f"{param} is empty; give a blob's name, a glob or a prefix ending in '/'", param=param
         )
+    check_characters(name, param)
     if len(name) > _MAX_LENGTH:
         raise InvalidRequest(
             f"{param} is longer than the {_MAX_LENGTH} characters of a blob's name", param=param
@@ -33,3 +34,8 @@ def check_name(name: str, param: str = "path") -> None:
         raise InvalidRequest(
             f"{param} has a part '.' or '..', which the way to Azure would fold away", param=param
         )
+
+
+def check_characters(name: str, param: str = "path") -> None:
+    if "\x00" in name:
+        raise InvalidRequest(f"{param} holds a NUL character, which no blob's name has", param=param)

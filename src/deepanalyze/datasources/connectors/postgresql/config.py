@@ -126,6 +126,15 @@ class PostgresConfig(BaseModel):
                 raise ValueError("must not be empty or hold a NUL character")
         return value
 
+    @field_validator("password", "connection_string", "socket_dir", "sslrootcert")
+    @classmethod
+    def _whole_to_libpq(cls, value: SecretStr | str | None) -> SecretStr | str | None:
+        """libpq reads up to a NUL: without the rest, host included, it would try its own defaults."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text is not None and "\x00" in text:
+            raise ValueError("must not hold a NUL character")
+        return value
+
     @field_validator("host")
     @classmethod
     def _one_host(cls, value: str | None) -> str | None:
