@@ -14,8 +14,7 @@ from deepanalyze.api.context import Runtime
 from deepanalyze.api.errors import request_id_of
 from deepanalyze.api.rendering import Answer, ChunkRenderer, FileLinks, completion_object, fold
 from deepanalyze.api.schemas import ChatCompletion, failures
-from deepanalyze.api.streaming import ClientGone, EventStream, until_disconnect
-from deepanalyze.errors import Cancelled
+from deepanalyze.api.streaming import EventStream, while_connected
 
 router = APIRouter(prefix="/chat", tags=["chat"], route_class=JsonRoute)
 
@@ -49,9 +48,6 @@ async def complete(
     if body.stream:
         chunks = ChunkRenderer(answer, links, request_id=request_id, include_usage=body.wants_usage)
         return EventStream(job.events(), chunks.event, request_id=request_id, first=chunks.first(), hold=True)
-    try:
-        folded = await until_disconnect(request.receive, fold(job.events()))
-    except ClientGone:
-        raise Cancelled("the client went away before the answer was complete") from None
+    folded = await while_connected(request, fold(job.events()))
     attached = [placed.file_id for placed in wanted.files]
     return JSONResponse(completion_object(answer, links, folded, attached))

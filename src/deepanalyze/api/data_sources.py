@@ -25,6 +25,7 @@ from deepanalyze.api.schemas import (
     failures,
 )
 from deepanalyze.api.services import Services
+from deepanalyze.api.streaming import while_connected
 from deepanalyze.datasources.repository import StoredSource
 
 router = APIRouter(prefix="/data-sources", tags=["data sources"], route_class=JsonRoute)
@@ -63,9 +64,11 @@ class FetchBody(ReferencedData):
 
 
 @router.post("", status_code=201, response_model=DataSource, responses=failures(400, 403, 409, 424, 504))
-async def create(body: NewDataSource, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
+async def create(
+    body: NewDataSource, runtime: Runtime, principal: CurrentPrincipal, request: Request
+) -> dict[str, Any]:
     """Validates the config, then connects, then stores. What fails is not stored, and the answer says why."""
-    source = await runtime.sources.create(
+    creating = runtime.sources.create(
         principal,
         type=body.type,
         name=body.name,
@@ -75,7 +78,7 @@ async def create(body: NewDataSource, runtime: Runtime, principal: CurrentPrinci
         test_connection=body.test_connection,
         shared=body.shared,
     )
-    return _source(runtime, source)
+    return _source(runtime, await while_connected(request, creating))
 
 
 @router.get("", response_model=Page[DataSource], responses=failures())
@@ -109,7 +112,7 @@ async def test(
 ) -> dict[str, Any]:
     """Connects and asks the source something. HTTP 200 either way; `status` and `error` tell how it went."""
     source = runtime.sources.get(principal, id)
-    result = await runtime.sources.test(principal, source.id)
+    result = await while_connected(request, runtime.sources.test(principal, source.id))
     return {
         "id": source.id,
         "status": result.status,
@@ -125,34 +128,36 @@ async def browse(
     id: SourceId,
     runtime: Runtime,
     principal: CurrentPrincipal,
+    request: Request,
     path: Annotated[str | None, Query(description="a prefix or a schema; the top when left out")] = None,
     recursive: Annotated[bool, Query(description="with all that lies below")] = False,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     """What the source holds: folders and blobs, or schemas and their relations, by path."""
-    found = await runtime.sources.browse(principal, id, path, recursive, limit, cursor)
-    return page([{**dataclasses.asdict(item)} for item in found.items], found.next_cursor)
+    browsing = runtime.sources.browse(principal, id, path, recursive, limit, cursor)
+    found = await while_connected(request, browsing)
+    return page([dataclasses.asdict(item) for item in found.items], found.next_cursor)
 
 
 @router.post("/{id}/fetch", response_model=Fetched, responses=failures(400, 403, 404, 409, 424, 504))
 async def fetch(
-    id: SourceId, body: FetchBody, runtime: Runtime, principal: CurrentPrincipal
+    id: SourceId, body: FetchBody, runtime: Runtime, principal: CurrentPrincipal, request: Request
 ) -> dict[str, Any]:
-    """Brings a blob, a table or a query's result into a thread's workspace."""
+    """Brings a blob, a table or a query's result into a thread's workspace. Closing the connection stops it."""
     source = runtime.sources.get(principal, id)
-    known = body.thread_id is not None
     thread = await (
         runtime.threads.get(principal, body.thread_id)
         if body.thread_id
         else runtime.threads.create(principal)
     )
+    fetching = runtime.sources.fetch(
+        principal, body.reference(source.id), runtime.threads.workspace(thread.id)
+    )
     try:
-        fetched = await runtime.sources.fetch(
-            principal, body.reference(source.id), runtime.threads.workspace(thread.id)
-        )
+        fetched = await while_connected(request, fetching)
     except BaseException:
-        if not known:
+        if not body.thread_id:
             await runtime.threads.delete(principal, thread.id)
         raise
     return {"thread_id": thread.id, "files": [fetched_object(file) for file in fetched]}

@@ -160,6 +160,10 @@ def _reason(found: Mapping[str, Any], body: Any) -> str:
         return "a JSON body is required"
     if loc == ("body",) and isinstance(body, bytes):
         return "the body must be JSON, sent with Content-Type: application/json"
+    if kind == "model_attributes_type":
+        return "must be a JSON object" if len(loc) > 1 else "the body must be a JSON object"
+    if kind == "extra_forbidden":
+        return "there is no such field"
     return str(found["msg"]).removeprefix("Value error, ")
 
 

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Generic, Self, TypeVar
 
 import structlog
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from deepanalyze.analysis.events import Failed, Fetch, Numbered, Status
 from deepanalyze.api.errors import error_object
 from deepanalyze.api.rendering import DONE, KEEP_ALIVE, sse
-from deepanalyze.errors import DeepAnalyzeError, InternalError
+from deepanalyze.errors import Cancelled, DeepAnalyzeError, InternalError
 
 T = TypeVar("T")
 
@@ -40,6 +41,14 @@ async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of what can take long, for a client that waits for it: when it leaves, `work` is cancelled."""
+    try:
+        return await until_disconnect(request.receive, work)
+    except ClientGone:
+        raise Cancelled("the client went away before the answer was complete") from None
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from deepanalyze.accounts import Grant
 from tests.support.answers import error_of
-from tests.support.server import ThreadedServer
+from tests.support.server import NO_TLS, ThreadedServer
 from tests.support.services import BlobContainer, PostgresDatabase
 from tests.support.toysource import PASSWORD
 
@@ -172,6 +173,7 @@ def test_browsing_a_container(admin: httpx.Client, blobs: dict[str, Any]) -> Non
     assert isinstance(top[1]["modified_at"], int)
     below = admin.get(path, params={"path": "sales/", "recursive": "true"}).json()["data"]
     assert "sales/2025/ü ☃.csv" in [item["path"] for item in below]
+    error_of(admin.get(path, params={"path": "sales/\0"}), 422, "invalid_request", "path")
 
 
 def test_browsing_pages(admin: httpx.Client, blobs: dict[str, Any]) -> None:
@@ -237,14 +239,54 @@ def test_a_query_that_fails_tells_the_servers_own_words(
         ({"table": "nothing"}, 404, "table_not_found"),
         ({"path": "a.csv"}, 400, "not_supported"),
         ({}, 422, "invalid_request"),
+        ({"table": "nothing", "thread_id": ""}, 404, "table_not_found"),
         ({"table": "orders", "thread_id": "thread-of-somebody"}, 404, "not_found"),
     ],
 )
 def test_what_cannot_be_fetched(
     admin: httpx.Client, database: dict[str, Any], body: dict[str, Any], status: int, code: str
 ) -> None:
+    newest = [thread["id"] for thread in admin.get("/v1/threads?limit=1").json()["data"]]
     answer = admin.post(f"/v1/data-sources/{database['id']}/fetch", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert [thread["id"] for thread in admin.get("/v1/threads?limit=1").json()["data"]] == newest
+
+
+def test_closing_the_connection_stops_the_query(
+    admin: httpx.Client, orders: PostgresDatabase, unique: Callable[[str], str]
+) -> None:
+    name = unique("slow")
+    config = {**orders.analyst_config, "query_timeout_s": 600}
+    made = admin.post("/v1/data-sources", json={"type": "postgresql", "name": name, "config": config})
+    assert made.status_code == 201, made.text
+    endless = "SELECT count(*) FROM orders a, orders b, orders c, orders d, orders e, orders f, orders g"
+
+    async def until_it_runs(watcher: psycopg.AsyncConnection[Any], wanted: bool) -> None:
+        runs = None
+        while runs is not wanted:
+            found = await watcher.execute(
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = %s AND state = 'active' "
+                "AND query LIKE '%%orders g%%' AND pid <> pg_backend_pid()",
+                (orders.name,),
+            )
+            [runs] = await found.fetchone() or [None]
+
+    async def leave() -> None:
+        async with (
+            await psycopg.AsyncConnection.connect(orders.admin_dsn, autocommit=True) as watcher,
+            httpx.AsyncClient(
+                base_url=admin.base_url, headers=admin.headers, timeout=60, verify=NO_TLS
+            ) as client,
+        ):
+            fetching = asyncio.create_task(
+                client.post(f"/v1/data-sources/{name}/fetch", json={"query": endless})
+            )
+            await until_it_runs(watcher, True)
+            fetching.cancel()
+            async with asyncio.timeout(60):  # well below the query's own limit
+                await until_it_runs(watcher, False)
+
+    asyncio.run(leave())
 
 
 @pytest.mark.requirement("1.6")

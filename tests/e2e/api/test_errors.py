@@ -77,6 +77,12 @@ def test_a_body_that_is_no_json_object(admin: httpx.Client, content: bytes, para
     error_of(answer, 422, "invalid_request", param)
 
 
+@pytest.mark.parametrize("body", [[], "x", None, 5])
+def test_a_body_that_is_no_object_is_told_so(admin: httpx.Client, body: Any) -> None:
+    answer = admin.post(CHAT, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert "JSON object" in error_of(answer, 422, "invalid_request")["message"]
+
+
 def test_a_body_of_another_type(admin: httpx.Client) -> None:
     answer = admin.post(CHAT, content=json.dumps(HELLO), headers={"Content-Type": "text/plain"})
     assert "Content-Type: application/json" in error_of(answer, 422, "invalid_request")["message"]
