@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deepanalyze.cli.server import listen
+from deepanalyze.errors import StartupError
 from tests.support.processes import run, started
 
 
@@ -57,6 +59,12 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         done = run(tmp_path, "serve", "--port", port, "--data-dir", str(tmp_path / "data"))
     assert_one_clear_line(done, port, "in use", "--port")
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_told(host: str) -> None:
+    with pytest.raises(StartupError, match=f"cannot listen on {host}:0: .*--host"):
+        listen(host, 0)
 
 
 def test_a_second_server_on_the_same_directory_is_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -37,12 +38,18 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise StartupError(
-            f"cannot listen on {host}:{port}: {reason}; choose another with --port (0 takes a free one)"
-        ) from None
+        raise StartupError(f"cannot listen on {host}:{port}: {_reason(error)}") from None
     listener.setblocking(False)
     return listener
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "the host has no such address; choose another with --host"
+    reason = os.strerror(error.errno).lower() if error.errno else str(error)
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{reason}; name an address of this machine with --host"
+    return f"{reason}; choose another with --port (0 takes a free one)"
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from rich.text import Text
 _TAG = re.compile(r"<(/?)(Analyze|Understand|Code|Execute|File|Answer)>")
 _LONGEST_TAG = len("</Understand>")
 _SHOWN_LINES = 24  # of a code block or its output; all of it is in the thread's messages
+_SHOWN_WIDTH = 240  # characters of one line of these
 
 
 class Display:
@@ -111,8 +112,12 @@ class Display:
             )
         elif self._block == "Execute":
             self._console.print(Text(_shortened(_unfenced(body)), style="dim"))
-        elif self._block in ("Answer", "File"):
+        elif self._block == "Answer":
             self._console.print(Markdown(body))
+        elif self._block == "File":
+            self._console.print(
+                Markdown(body.replace("![", "["))
+            )  # a terminal shows an image's name, as a link's
         else:
             self._console.print(Text(body))
         self._block = None
@@ -134,7 +139,7 @@ def _unfenced(text: str) -> str:
 
 def _shortened(text: str) -> str:
     lines = text.split("\n")
-    if len(lines) <= _SHOWN_LINES:
-        return text
-    half = _SHOWN_LINES // 2
-    return "\n".join([*lines[:half], f"# … {len(lines) - 2 * half} more lines …", *lines[-half:]])
+    if len(lines) > _SHOWN_LINES:
+        half = _SHOWN_LINES // 2
+        lines = [*lines[:half], f"# … {len(lines) - 2 * half} more lines …", *lines[-half:]]
+    return "\n".join(line if len(line) <= _SHOWN_WIDTH else line[:_SHOWN_WIDTH] + " …" for line in lines)

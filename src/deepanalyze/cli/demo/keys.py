@@ -22,6 +22,8 @@ def admin_key(home: Path) -> str:
         with os.fdopen(descriptor, "w") as file:
             key = f"sk-da-{secrets.token_urlsafe(32)}"
             file.write(key + "\n")
+    except FileExistsError:
+        raise StartupError(f"{home} is not a directory; choose another with --data-dir") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StartupError(
