@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/pyt
 BIN := .venv/bin
 STAMP := .venv/.setup-complete
 ARGS ?=
+export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: help setup demo test test-long check bench docs format clean
 
@@ -24,10 +25,10 @@ demo: setup ## start PostgreSQL, a blob container and the server, and answer a q
 	$(BIN)/deepanalyze demo $(ARGS)
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not long" $(ARGS)
 
 test-long: setup ## run the tests that are too long for every run
-	$(BIN)/python -m pytest -n auto --dist worksteal -m long --timeout 3600 $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m long --timeout 3600 $(ARGS)
 
 check: setup ## lint, types, import contracts, licences, requirement coverage, generated pages, docs
 	$(BIN)/ruff check .
