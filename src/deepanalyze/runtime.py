@@ -30,7 +30,7 @@ from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.datasources.repository import ConfigRepository
-from deepanalyze.errors import ConfigurationError
+from deepanalyze.errors import ConfigurationError, StartupError
 from deepanalyze.health import Health
 from deepanalyze.sandbox import KernelLimits, KernelPool, Sandbox, open_sandbox
 from deepanalyze.settings import Settings
@@ -69,6 +69,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
     url = base_url or settings.url()
     async with AsyncExitStack() as stack:
         data_dir = stack.enter_context(open_data_dir(settings.data_dir))
+        await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store.sources)
         registry = await stack.enter_async_context(
@@ -125,6 +126,17 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             sandbox=sandbox,
             registry=registry,
             new_admin_key=new_admin_key,
+        )
+
+
+def _check_that_the_store_is_there(data_dir: DataDir) -> None:
+    """Without its store everything in the data directory would pass for an orphan, and be removed."""
+    if data_dir.store.exists() and data_dir.store.stat().st_size:
+        return
+    if any(data_dir.files.iterdir()) or any(data_dir.threads.iterdir()):
+        raise StartupError(
+            f"the store {data_dir.store} is missing or empty, but files and threads that it knew are still in "
+            f"{data_dir.root}: put it back, or choose another data directory"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deepanalyze.errors import StartupError
 from tests.support.answers import error_of
 from tests.support.server import serving
 from tests.support.toysource import PASSWORD, ToyConnector
@@ -38,3 +39,16 @@ def test_everything_survives_a_restart(tmp_path: Path) -> None:
             assert anonymous.get(moved).text == "toy\na.csv\n"
         with server.client("sk-da-wrong") as stranger:
             error_of(stranger.get("/v1/data-sources"), 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_without_its_store_nothing_is_taken_for_an_orphan(tmp_path: Path, emptied: bool) -> None:
+    with serving(data_dir=tmp_path) as server, server.client() as admin:
+        file = admin.post("/v1/files", files={"file": ("a.csv", b"x\n1\n")}).json()
+    for path in tmp_path.glob("store.sqlite*"):
+        path.unlink()
+    if emptied:
+        (tmp_path / "store.sqlite").touch()
+    with pytest.raises(StartupError, match="missing or empty"), serving(data_dir=tmp_path):
+        pass
+    assert (tmp_path / "files" / file["id"]).read_bytes() == b"x\n1\n"
