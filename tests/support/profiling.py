@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,7 +101,10 @@ class Bench:
         question: str,
         files: Sequence[DataFile | str] | None = None,
         earlier: Sequence[Turn] = (),
+        mishaps: Mapping[int, str] | None = None,
     ) -> Analysed:
+        """`mishaps`: by number of the block, what its turn says instead of its output; a text that tells of a lost
+        session comes above the output of the block, run without the variables of the earlier ones."""
         if folder != self.folder:
             self.send({"folder": str(folder)})
             self.folder = folder
@@ -114,7 +117,12 @@ class Bench:
             match = CODE.search(text)
             if match is None:
                 return Analysed(text, turns, blocks, outputs, folder, peak)
+            mishap = (mishaps or {}).get(len(blocks) + 1, "")
+            if mishap.startswith("[A new Python session"):
+                self.send({"folder": str(folder)})
             printed, peak = self.run(match.group(1))
+            if mishap:
+                printed = f"{mishap}\n{printed}" if mishap.startswith("[A new") else mishap
             assert code_of(match.group(1).join(("```python\n", "\n```"))) == match.group(1).rstrip()
             printed = head_and_tail(printed, LoopLimits().max_output_chars)
             blocks.append(match.group(1))

@@ -220,3 +220,46 @@ async def test_no_files_says_how_to_attach_some(bench: Bench, tmp_path: Path) ->
 async def test_hello_to_a_thread_that_has_only_a_report(bench: Bench, tmp_path: Path) -> None:
     done = await bench.ask(tmp_path, "hi", [DataFile("report.md", 10), DataFile("figures/a.png", 10)])
     assert "no data to analyse yet" in done.answer
+
+
+NEW_SESSION = (
+    "[A new Python session was started: the variables of earlier blocks are gone, the files are there.]"
+)
+DIED = (
+    "[The Python session ended here: it ran out of memory, or the code ended it. "
+    "Its variables are gone, the files are there.]"
+)
+
+
+@pytest.mark.parametrize(("number", "mishap"), [(6, NEW_SESSION), (6, "(no output)"), (1, DIED)])
+async def test_what_got_lost_is_done_again(bench: Bench, shop: Path, number: int, mishap: str) -> None:
+    """A busy machine drops outputs and ends idle sessions; the question is answered all the same."""
+    done = await bench.ask(shop, "What drives revenue?", ["orders.csv"], mishaps={number: mishap})
+    assert "explains **" in done.answer
+    assert "`unit_price`" in done.answer
+    assert len(done.blocks) == 9
+    assert "\ndef read_file" in done.blocks[number]
+
+
+@pytest.mark.parametrize(
+    ("mishap", "why"),
+    [
+        (
+            "half\n[The code was stopped after 120 s. Take a smaller step.]",
+            "The code was stopped after 120 s",
+        ),
+        ("Traceback …\nValueError: no such level", "ValueError: no such level"),
+    ],
+)
+async def test_falling_back_is_told_first(bench: Bench, shop: Path, mishap: str, why: str) -> None:
+    done = await bench.ask(shop, "What drives revenue?", ["orders.csv"], mishaps={6: mishap})
+    told = f"**I could not work out the answer to the question:** {why}. What follows is a general profile"
+    assert done.answer.startswith(f"<Answer>\n{told}")
+    assert told in done.report
+    assert "`orders` (3,000 rows, 8 columns)" in done.answer
+
+
+async def test_a_session_that_keeps_ending_is_told(bench: Bench, shop: Path) -> None:
+    done = await bench.ask(shop, "What drives revenue?", ["orders.csv"], mishaps={1: DIED, 2: DIED})
+    assert "The Python session ended here: it ran out of memory" in done.answer
+    assert len(done.blocks) == 2

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from deepanalyze.analysis.conversation import Conversation, DataFile, SamplingOptions, Turn
 from deepanalyze.analysis.profiler import Profiler
 from deepanalyze.analysis.profiler.rounds import next_text
-from deepanalyze.analysis.profiler.state import analyses_before, outputs_of, result_in
+from deepanalyze.analysis.profiler.state import analyses_before, complaint_in, lost_in, outputs_of, result_in
 
 FILES = (DataFile("a.csv", 10),)
 
@@ -71,3 +73,37 @@ def test_only_the_last_marked_line_counts() -> None:
     assert result_in(forged, "tidy") is None
     assert result_in("#result not json", "read") is None
     assert result_in("", "read") is None
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "",
+        "(no output)",
+        "[Saved for the user: figures/a.png]",
+        "carrier: 1.2 % of variance",
+        "[A new Python session was started: the variables are gone.]\nNameError: name 'df' is not defined",
+    ],
+)
+def test_what_the_code_is_not_to_blame_for_is_tried_again(output: str) -> None:
+    assert lost_in(output)
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (
+            "Traceback (most recent call last)\nValueError: bad\n[Saved for the user: a.png]",
+            "ValueError: bad",
+        ),
+        (
+            "KeyboardInterrupt\n[The code was stopped after 120 s. Take a smaller step.]",
+            "The code was stopped after 120 s",
+        ),
+        ("numpy.linalg.LinAlgError: Singular matrix", "numpy.linalg.LinAlgError: Singular matrix"),
+        ("MemoryError", "MemoryError"),
+    ],
+)
+def test_what_the_code_is_to_blame_for_is_told(output: str, why: str) -> None:
+    assert not lost_in(output)
+    assert complaint_in(output) == why

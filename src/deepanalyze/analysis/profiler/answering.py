@@ -12,10 +12,11 @@ from deepanalyze.analysis.profiler.state import State
 from deepanalyze.analysis.profiler.telling import findings_of
 
 NOT_A_MODEL = (
-    "*These are statistics computed by DeepAnalyze's built-in profiler with the code above. It is not a "
+    "*These are statistics computed by DeepAnalyze's built-in profiler. It is not a "
     "language model: it recognises "
     "column names and a few kinds of questions, and understands nothing beyond them.*"
 )
+FELL_BACK = "What follows is a general profile of the data instead; asking again may help."
 HOW_TO_ATTACH = (
     "Attach data to the message: name a data source in `data_sources` (a table, an SQL query, or a blob path "
     "such as `sales/*.csv`), "
@@ -42,7 +43,7 @@ def answer(state: State) -> str:
         )
     found = findings_of(state)
     # that a question was not understood matters most; what was assumed can wait
-    astray = state.plan is not None and state.plan.kind == "overview"
+    astray = "study" in state.failures or (state.plan is not None and state.plan.kind == "overview")
     points = "\n".join(f"- {point}" for point in found.points)
     quality = "\n".join(f"- {note}" for note in quality_notes(state)[:10])
     caveats = " ".join(found.caveats)
@@ -70,6 +71,8 @@ def understanding_notes(state: State) -> list[str]:
     if plan is None:
         return []
     notes = list(plan.notes)
+    if why := state.failures.get("study"):
+        return [f"**I could not work out the answer to the question:** {safe(why, 200)}. {FELL_BACK}", *notes]
     if plan.unknown and plan.kind == "overview":
         words = listed([f"“{safe(w, 40)}”" for w in plan.unknown[:6]])
         notes.insert(

@@ -303,13 +303,19 @@ def label_for(plan: Plan, frame: Frame) -> tuple[str | None, Field | None]:
                 and link.repeated == 0
             ):
                 table = frame.data.tables[link.one]
-                name = next(
-                    (c for c in table.columns if c.kind in ("category", "text", "id") and is_label(c)), None
-                )
+                name = name_in(table, link.on[0][1])
                 found = frame.field(name) if name and table.rows <= 20_000 else None
                 if found and found.name not in {g.name for g in (*plan.groups, *plan.drivers)}:
                     return one.name, found
     return None, None
+
+
+def name_in(table: Table, key: str) -> Column | None:
+    """What a look-up table calls the rows of its key: a column named so, else its one text that is never repeated."""
+    texts = [c for c in table.columns if c.kind in ("category", "text", "id") and c.name != key]
+    named = next((c for c in texts if is_label(c)), None)
+    unique = [c for c in texts if c.kind != "id" and c.distinct == table.rows - c.missing > 1]
+    return named or (unique[0] if len(unique) == 1 and len(unique[0].name) > 1 else None)
 
 
 def is_label(column: Column) -> bool:

@@ -8,12 +8,14 @@ from typing import Any
 
 from deepanalyze.analysis.conversation import Conversation
 from deepanalyze.analysis.profiler.answering import answer, no_files_answer, nothing_readable_answer
+from deepanalyze.analysis.profiler.code import block
 from deepanalyze.analysis.profiler.naming import table_files
 from deepanalyze.analysis.profiler.planning import plan_for
 from deepanalyze.analysis.profiler.state import (
     State,
     analyses_before,
     complaint_in,
+    lost_in,
     outputs_of,
     reports_there,
     result_in,
@@ -51,17 +53,29 @@ def next_text(conversation: Conversation) -> str:
     number = max(analyses_before(conversation), reports_there(conversation)) + 1
     state = State(conversation.question, conversation.files, number)
     outputs = outputs_of(conversation)
+    worked: list[str] = []
     for step in STEPS:
         if not worthwhile(step, state):
             continue
         if not outputs:
-            return f"<Analyze>\n{step.text(state)}\n</Analyze>\n<Code>\n```python\n{step.code(state)}\n```\n</Code>"
-        state = after(step, outputs.pop(0), state)
-        if step.name in state.failures and step.needed:
+            return in_code(step.text(state), step.code(state))
+        code, output = step.code(state), outputs.pop(0)
+        if result_in(output, step.name) is None and (what := lost_in(output)):
+            if not outputs:
+                return in_code(f"{what} I do the work again up to here.", block(*worked, code))
+            output = outputs.pop(0)
+        state = after(step, output, state)
+        if step.name not in state.failures:
+            worked.append(code)
+        elif step.needed:
             break
     if not state.data.tables or not any(t.columns for t in state.data.tables.values()):
         return in_answer(nothing_readable_answer(state))
     return in_answer(answer(state))
+
+
+def in_code(text: str, code: str) -> str:
+    return f"<Analyze>\n{text}\n</Analyze>\n<Code>\n```python\n{code}\n```\n</Code>"
 
 
 def in_answer(text: str) -> str:

@@ -13,6 +13,9 @@ from deepanalyze.analysis.profiler.facts import Data
 from deepanalyze.analysis.profiler.plan import Plan
 
 MARKER = "#result "
+ERROR = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)\b.*$", re.M)
+CUT = re.compile(r"^\[(The code was stopped after [\d.e+]+ s)\b", re.M)
+DIED = re.compile(r"^\[(The Python session ended here: [^.]+)\.", re.M)
 REPORT = re.compile(r"report(?:-(\d{1,6}))?\.md")
 
 
@@ -70,11 +73,29 @@ def result_in(output: str, step: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and value.get("step") == step else None
 
 
+def lost_in(output: str) -> str:
+    """What went wrong outside of the code, so that the same code may well succeed on a second try; else nothing."""
+    if re.search(r"^\[A new Python session was started", output, re.M):
+        return "The Python session was replaced, and its variables are gone."
+    if re.search(r"^\[The Python session ended here", output, re.M):
+        return "The Python session ended."
+    if not own_lines(output) or (
+        MARKER not in output and not ERROR.search(output) and not CUT.search(output)
+    ):
+        return "The output did not arrive."
+    return ""
+
+
 def complaint_in(output: str) -> str:
+    """Why a step has no result."""
+    if (stopped := CUT.search(output)) or (stopped := DIED.search(output)):
+        return stopped.group(1).strip()
+    errors = ERROR.findall(output)
+    lines = own_lines(output)
+    return (errors or lines or ["the code ended without a result"])[-1].strip()[:300]
+
+
+def own_lines(output: str) -> list[str]:
+    """Without what the loop adds in brackets."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [
-        line
-        for line in lines
-        if ": " in line and line.split(":")[0].endswith(("Error", "Exception", "Interrupt"))
-    ]
-    return (errors or lines or ["the code ended without a result"])[-1][:300]
+    return [line for line in lines if line != "(no output)" and not re.match(r"\[[A-Z].*\]$", line)]
