@@ -15,8 +15,9 @@ _SECRET_NAME = re.compile(
     r"|connection[_-]?string|conninfo|^(dsn|sas|sas[_-]?url|pwd|pass|key|keys|signature|sig|authorization)$",
     re.IGNORECASE,
 )
+# Schemes are short: without a bound, a long text of letters and dots takes minutes, and nothing else runs meanwhile.
 _URL_PASSWORD = re.compile(
-    r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s/?#@:]*):(?P<secret>[^\s/?#]*)@", re.IGNORECASE
+    r"(?P<head>\b[a-z][a-z0-9+.-]{0,30}://[^\s/?#@:]*):(?P<secret>[^\s/?#]*)@", re.IGNORECASE
 )
 _PAIR = re.compile(
     r"(?P<head>\b(?:AccountKey|SharedAccessSignature|SharedAccessKey|password|pwd|passwd|sslpassword|sig|token"
