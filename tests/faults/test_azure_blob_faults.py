@@ -195,7 +195,10 @@ async def test_a_disk_that_is_full(container: BlobContainer, tmp_path: Path) -> 
     assert left_over(tmp_path) == set()
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "0xa9fea9fe"])
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "[fe80::1]", "0.0.0.0", "0xa9fea9fe", "2852039166", "0"],
+)
 async def test_metadata_addresses_are_out_of_bounds(container: BlobContainer, host: str) -> None:
     async def use() -> None:
         async with connector(sas_config(container, account_url=f"http://{host}/latest")) as blobs:

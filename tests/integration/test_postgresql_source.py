@@ -171,6 +171,7 @@ async def test_a_connection_string_does_the_same(database: PostgresDatabase) -> 
         ({"user": "nobody"}, SourceAuthenticationFailed, "refuses the user or the password"),
         ({"database": "no_such_db"}, SourceUnavailable, 'database "no_such_db" does not exist'),
         ({"host": "no-such-host.invalid"}, SourceUnavailable, "no-such-host.invalid:.* cannot be reached"),
+        ({"host": "db..internal"}, SourceUnavailable, "db..internal:.* cannot be reached"),
         ({"host": "169.254.169.254"}, HostNotAllowed, "link-local or cloud metadata"),
         ({"sslmode": "require"}, SourceUnavailable, "TLS"),
     ],

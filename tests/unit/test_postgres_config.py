@@ -153,6 +153,8 @@ def test_columns_get_names_of_their_own() -> None:
         ("fd00:ec2::254", True),
         ("::ffff:169.254.169.254", True),
         ("0.0.0.0", True),
+        ("168.63.129.16", True),
+        ("100.100.100.200", True),
         ("127.0.0.1", False),
         ("10.0.0.1", False),
         ("::1", False),

@@ -10,7 +10,17 @@ from deepanalyze.errors import HostNotAllowed
 
 _NEVER = tuple(
     ipaddress.ip_network(network)
-    for network in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "0.0.0.0/32", "::/128")
+    for network in (
+        "169.254.0.0/16",
+        "fe80::/10",
+        "168.63.129.16/32",  # Azure
+        "fd00:ec2::254/128",  # AWS
+        "fd20:ce::254/128",  # Google
+        "100.100.100.200/32",  # Alibaba
+        "192.0.0.192/32",  # Oracle
+        "0.0.0.0/8",
+        "::/128",
+    )
 )
 
 
@@ -19,7 +29,10 @@ async def allowed_addresses(host: str, port: int) -> list[str]:
 
     Raises HostNotAllowed, and OSError when the name is not known.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a part that is empty or longer than 63 characters
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         if is_forbidden(address):

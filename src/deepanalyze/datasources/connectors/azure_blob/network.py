@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -40,9 +41,13 @@ class CheckedResolver(AbstractResolver):
 
 
 async def check_address(host: str) -> None:
-    """For hosts given as an address, which no resolver sees. Raises HostNotAllowed."""
-    if is_address(host):
-        await allowed_addresses(host, 0)
+    """For hosts given as an address, which no resolver sees. Raises HostNotAllowed.
+
+    aiohttp takes whatever looks like digits and dots for an address: `2852039166` is 169.254.169.254.
+    """
+    if is_address(host) or host.replace(".", "").isdigit():
+        with contextlib.suppress(OSError):  # connecting tells what is wrong with it
+            await allowed_addresses(host, 0)
 
 
 def needs_no_resolver(host: str) -> bool:
