@@ -14,6 +14,8 @@ from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
 ROWS_PER_CHUNK = 2_000
+_WORK_S = 0.002
+_REST_S = 0.000_05
 Buffer = bytes | memoryview
 T = TypeVar("T")
 
@@ -82,6 +84,7 @@ class Wire:
         get = self._pgconn.get_copy_data
         last: Buffer = b""
         rows = 0
+        rest_at = time.monotonic() + _WORK_S
         while True:
             length, row = get(1)
             if length > 0:
@@ -90,6 +93,11 @@ class Wire:
                 rows += 1
             elif length == 0:
                 waiting(rows)
+                if (
+                    time.monotonic() >= rest_at
+                ):  # else several threads pass the interpreter on among themselves
+                    time.sleep(_REST_S)  # only, and the event loop waits for it
+                    rest_at = time.monotonic() + _WORK_S
                 self._wait()
             else:
                 break
