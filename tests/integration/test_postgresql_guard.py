@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepanalyze.datasources import InvalidRequest, QueryFailed, ReadOnlyViolation
+from deepanalyze.datasources.connectors.postgresql import functions
 from deepanalyze.datasources.connectors.postgresql.guard import read_only_statement
 from tests.support.postgres_sources import postgres, run_sql, superuser_config
 from tests.support.services import PostgresDatabase
@@ -91,6 +92,16 @@ ATTACKS = [
     "SELECT 1 <<<>>> 2",
     "SELECT 1 OPERATOR(public.<<<>>>) 2",
     "SELECT 'x'::checked",
+    "SELECT '{x}'::checked[]",
+    "SELECT ROW('x')::of_checked",
+    "SELECT '(x)'::of_checked",
+    'SELECT jsonb_populate_record(NULL::of_checked, \'{"x": "y"}\')',
+    "SELECT * FROM json_to_record('{\"x\": 1}') AS r(x checked)",
+    "SELECT JSON_VALUE('1'::jsonb, '$' RETURNING checked)",
+    "SELECT domain_in('x', 'checked'::regtype::oid, -1)",
+    "SELECT record_in('(x)', 'of_checked'::regtype::oid, -1)",
+    "SELECT array_in('{x}', 'checked'::regtype::oid, -1)",
+    "SELECT pg_input_is_valid('x', 'checked')",
     "SELECT * FROM t TABLESAMPLE odd (1)",
     "VACUUM t",
     "ANALYZE t",
@@ -144,7 +155,7 @@ READS = [
     "SELECT version(), current_user, current_database(), current_setting('server_version'), current_schemas(true)",
     "SELECT has_table_privilege('t', 'SELECT'), pg_get_viewdef('v'::regclass), obj_description('t'::regclass)",
     "SELECT * FROM v",
-    "SELECT 'sunny'::mood, ROW(1)::pair, 5::positive_free",
+    "SELECT 'sunny'::mood, ROW(1, NULL, NULL)::pair, NULL::t, 5::positive_free",
     "SELECT * FROM t TABLESAMPLE BERNOULLI (50) REPEATABLE (1)",
     "SELECT 1::numeric(10, 2), '1'::int, CAST('2013-01-01' AS date), '1 day'::interval, '{1}'::int[]",
     "SELECT point(1, 2) <-> point(3, 4), '10.0.0.1'::inet << '10.0.0.0/8', int4range(1, 5) @> 3",
@@ -170,9 +181,10 @@ SETTING = (
     "'BEGIN PERFORM pg_advisory_lock(6); RETURN 1; END'",
     "CREATE OPERATOR <<<>>> (leftarg = int, rightarg = int, function = op)",
     "CREATE DOMAIN checked AS text CHECK (stable_f())",
+    "CREATE TYPE of_checked AS (x checked)",
     "CREATE DOMAIN positive_free AS int",
     "CREATE TYPE mood AS ENUM ('sunny')",
-    "CREATE TYPE pair AS (a int)",
+    "CREATE TYPE pair AS (a int, b mood, c mood[])",
 )
 
 # Everything that an attack could have left behind.
@@ -222,6 +234,36 @@ def test_the_corpora_are_large_enough() -> None:
     assert len(set(READS)) >= 40
 
 
+async def test_an_extension_s_own_types_are_not_in_the_way(
+    postgres_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It adds `=` and casts to `real[]` for its type; for all other types these stay what they were."""
+    run_sql(
+        postgres_database.admin_dsn, "CREATE EXTENSION vector", "CREATE TABLE t AS SELECT '[1]'::vector AS v"
+    )
+    monkeypatch.setattr(functions, "TRUSTED_EXTENSIONS", frozenset())
+    async with postgres(superuser_config(postgres_database)) as connector:
+        await connector.query("SELECT 1 = 1, 1 < 2, 'a' || 'b', '{1}'::real[], v = v, v::text FROM t")
+        for sql in ("SELECT '[1]'::vector", "SELECT vector_dims(v) FROM t"):
+            with pytest.raises(ReadOnlyViolation):
+                await connector.query(sql)
+
+
+def test_what_an_older_server_calls_otherwise_is_left_to_it() -> None:
+    statement = read_only_statement("SELECT extract(year FROM now())", "pg")
+    assert ("pg_catalog", "extract") in statement.functions
+    now = functions.Known("function", "pg_catalog", "now", True, None, False, False)
+    functions.judge(statement, [now], ["public"], "pg")
+
+
+async def test_locks_that_a_view_took_do_not_outlive_the_query(postgres_database: PostgresDatabase) -> None:
+    run_sql(postgres_database.admin_dsn, "CREATE VIEW v AS SELECT pg_advisory_lock(7) IS NULL AS a")
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    async with postgres(superuser_config(postgres_database), pool_min_size=1, pool_max_size=1) as connector:
+        await connector.query("SELECT * FROM v")
+        assert (await connector.query(held))["count"].tolist() == [0]
+
+
 async def test_a_write_is_refused_by_the_server_as_well(postgres_database: PostgresDatabase) -> None:
     """Where a known-good name hides a write, the READ ONLY transaction answers."""
     run_sql(
@@ -257,6 +299,9 @@ async def test_backslashes_mean_what_the_guard_thinks(postgres_database: Postgre
     [
         "SELECT 1" + " " * 100_000,
         "SELECT " + "(SELECT " * 300 + "1" + ")" * 300,
+        # as deep a tree as the limit allows, which must not end the process
+        *("SELECT 1" + link * (99_000 // len(link)) for link in ("+1", "::a", " isnull", " union select 1")),
+        "SELECT " + "(" * 20 + "1" + ("+1" * 1_500 + ")") * 20,
         "SELECT 1\x00",
         "SELECT '\ud800'",
     ],
@@ -282,7 +327,8 @@ def test_a_query_is_exactly_one_statement(sql: str) -> None:
         ("SELEC 1", "42601", "syntax error", 1),
         ("SELECT 'ää', FROM x y z", "42601", "syntax error", 14),
         ("SELECT 1/0", "22012", "division by zero", None),
-        ("SELECT nope(1)", "42883", "function nope does not exist", None),
+        ("SELECT nope(1)", "42883", "function nope(integer) does not exist", 8),
+        ("SELECT pg_temp.upper('a')", "42883", "function pg_temp.upper does not exist", None),
         ("SELECT 'x'::int", "22P02", "invalid input syntax", 8),
     ],
 )

@@ -24,6 +24,12 @@ pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_
 pg_collation_actual_version
 """
 HARMLESS = frozenset(_HARMLESS_WORDS.split())
+# Not VOLATILE, yet they run the code of whatever type their arguments name.
+_RUNS_A_TYPE_WORDS = """
+array_in array_recv domain_in domain_recv multirange_in multirange_recv pg_input_error_info pg_input_is_valid range_in
+range_recv record_in record_recv
+"""
+RUNS_A_TYPE = frozenset(_RUNS_A_TYPE_WORDS.split())
 _TRUSTED_EXTENSIONS_WORDS = """
 btree_gin btree_gist citext cube earthdistance fuzzystrmatch hstore intarray isn ltree pg_trgm pgcrypto seg unaccent
 uuid-ossp vector
@@ -43,20 +49,33 @@ LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
 LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND x.objid = p.oid
 WHERE p.proname = ANY (%(functions)s)
 UNION ALL
-SELECT 'operator', n.nspname, o.oprname, o.oid < {FIRST_USER_OID}, x.extname, false, false
+SELECT 'operator', n.nspname, o.oprname, o.oid < {FIRST_USER_OID}, x.extname, NOT EXISTS (
+         SELECT FROM pg_catalog.pg_type b JOIN extension y
+           ON y.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND y.objid = b.oid AND y.extname = x.extname
+         WHERE b.oid IN (o.oprleft, o.oprright) AND b.typtype IN ('b', 'r')), false
 FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
 LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND x.objid = o.oid
 WHERE o.oprname = ANY (%(operators)s)
 UNION ALL
 SELECT 'type', n.nspname, t.typname, t.oid < {FIRST_USER_OID}, x.extname,
-       NOT (t.oid < {FIRST_USER_OID} OR t.typtype IN ('e', 'c') OR coalesce(x.extname = ANY (%(trusted)s), false)
+       NOT (t.oid < {FIRST_USER_OID} OR t.typtype = 'e' OR coalesce(x.extname = ANY (%(trusted)s), false)
+            OR t.typtype = 'c' AND NOT EXISTS (
+               SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type b ON b.oid = a.atttypid
+               LEFT JOIN pg_catalog.pg_type l ON l.oid = b.typelem
+               LEFT JOIN extension z ON z.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND z.objid = b.oid
+               WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped AND b.oid >= {FIRST_USER_OID}
+                 AND coalesce(l.typtype, b.typtype) <> 'e' AND NOT coalesce(z.extname = ANY (%(trusted)s), false))
             OR t.typtype = 'd' AND t.typbasetype < {FIRST_USER_OID}
                AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))
        OR EXISTS (
          SELECT FROM pg_catalog.pg_cast c LEFT JOIN extension y
            ON y.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND y.objid = c.castfunc
          WHERE c.casttarget = t.oid AND c.castfunc >= {FIRST_USER_OID}
-           AND NOT coalesce(y.extname = ANY (%(trusted)s), false)),
+           AND NOT coalesce(y.extname = ANY (%(trusted)s), false)
+           AND NOT EXISTS (
+             SELECT FROM extension z JOIN pg_catalog.pg_type b ON b.oid = z.objid
+             WHERE z.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND z.extname = y.extname
+               AND z.objid IN (c.castsource, c.casttarget) AND b.typtype IN ('b', 'r'))),
        false
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND x.objid = t.oid
@@ -68,7 +87,8 @@ WHERE t.typname = ANY (%(types)s)
 class Known:
     """One overload of a function, one operator or one type as the catalogue has it.
 
-    `flagged`: a VOLATILE function, or a type that can run code of its maker when something is cast to it.
+    `flagged`: a VOLATILE function; a type that can run code of its maker when something is cast to it; an operator
+    that no extension brings for a type of its own. (Such a type's own code runs already when its values are read.)
     """
 
     kind: str
@@ -88,6 +108,10 @@ class Known:
         if self.kind == "type":
             return not self.flagged
         trusted = self.from_system or self.extension in TRUSTED_EXTENSIONS
+        if self.kind == "operator":
+            return trusted or not self.flagged
+        if self.from_system and self.name in RUNS_A_TYPE:
+            return False
         return trusted and (not self.flagged or (self.from_system and self.name in HARMLESS))
 
 
@@ -106,7 +130,11 @@ def needs_look_up(statement: Statement) -> bool:
 
 
 def judge(statement: Statement, known: Iterable[Known], search_path: Iterable[str], source: str) -> None:
-    """Raises ReadOnlyViolation for a name that may do more than compute, QueryFailed for an unknown function."""
+    """Raises ReadOnlyViolation for a name that may do more than compute, QueryFailed for a function out of reach.
+
+    A function that the server does not have at all is left to the server: it tells that best, and it knows what its
+    own grammar means where ours is newer (`extract` was `date_part` before version 14).
+    """
     catalogue: dict[tuple[str, str], list[Known]] = {}
     for one in known:
         catalogue.setdefault((one.kind, one.name), []).append(one)
@@ -119,7 +147,7 @@ def judge(statement: Statement, known: Iterable[Known], search_path: Iterable[st
 
     for name in sorted(statement.functions, key=str):
         found = meant("function", name)
-        if not found:
+        if not found and ("function", name[1]) in catalogue:
             raise _unknown(name, source)
         _refuse_first(found, "function", source)
     for kind, names in (("operator", statement.operators), ("type", statement.types)):
@@ -138,7 +166,9 @@ def _refuse_first(found: Iterable[Known], kind: str, source: str) -> None:
 
 def _refusal(one: Known, kind: str, source: str) -> DeepAnalyzeError:
     part = f"the {kind} {one.schema}.{one.name}"
-    if kind == "function" and one.from_system:
+    if kind == "function" and one.from_system and one.name in RUNS_A_TYPE:
+        why = "it runs the code of the type that it is given"
+    elif kind == "function" and one.from_system:
         why = "the server marks it VOLATILE: it may do more than compute"
     elif kind == "function":
         why = "it is not one of PostgreSQL's own, so that what it does is not known"

@@ -15,6 +15,8 @@ from google.protobuf.message import DecodeError, Message
 from deepanalyze.errors import InvalidRequest, QueryFailed, ReadOnlyViolation
 
 MAX_SQL_BYTES = 100_000  # beyond it, hostile texts hold the parser for seconds
+MAX_DEPTH = 4_000  # of tokens; some 20,000 overflow the stack of a thread
+_HARMLESS_BYTES = 4_000
 
 _ALLOWED_WORDS = """
 ParseResult RawStmt SelectStmt ExplainStmt VariableShowStmt DefElem
@@ -85,6 +87,8 @@ def _parse(sql: str, source: str) -> tuple[postgast.ParseResult, bytes]:
             f"the query has {len(encoded)} bytes, the limit is {MAX_SQL_BYTES}", param="query"
         )
     try:
+        if len(encoded) > _HARMLESS_BYTES and _depth(sql) > MAX_DEPTH:
+            raise _too_deep()
         return postgast.parse(sql), encoded
     except postgast.PgQueryError as error:
         details = {
@@ -98,7 +102,37 @@ def _parse(sql: str, source: str) -> tuple[postgast.ParseResult, bytes]:
             f"source {source!r}: the query failed (42601): {error.message}", param="query", details=[details]
         ) from None
     except (DecodeError, RecursionError):
-        raise InvalidRequest("the query is nested too deeply; split it with WITH", param="query") from None
+        raise _too_deep() from None
+
+
+def _depth(sql: str) -> int:
+    """No less than how deep the tree of what chains to the left (`1+1+…`, `a::b::…`) will be, where that is much.
+
+    The parser itself bounds all other nesting, but follows such chains by recursion in C, which would end the process.
+    """
+    tokens = postgast.pg_query_pb2.Token
+    opening, closing = {tokens.ASCII_40, tokens.ASCII_91}, {tokens.ASCII_41, tokens.ASCII_93}
+    flat = {tokens.ASCII_44, tokens.AND, tokens.OR, tokens.WHEN}
+    outer: list[tuple[int, int, int]] = []
+    length = below = deepest = 0  # of this chain; of the brackets in it; of all chains between these brackets
+    for token in postgast.scan(sql).tokens:
+        if token.token in opening:
+            outer.append((length, below, deepest))
+            length = below = deepest = 0
+        elif token.token in closing and outer:
+            inside = max(deepest, length + below)
+            length, below, deepest = outer.pop()
+            below = max(below, inside)
+        elif token.token in flat:
+            deepest = max(deepest, length + below)
+            length = below = 0
+        else:
+            length += 1
+    return max(deepest, length + below)
+
+
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest("the query is nested too deeply; split it with WITH", param="query")
 
 
 def _kind(root: Message, source: str) -> Literal["select", "explain", "show"]:

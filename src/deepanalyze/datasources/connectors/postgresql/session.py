@@ -43,7 +43,11 @@ _NO_SUCH_FILE = "/dev/null/none"  # else libpq takes the one in the server proce
 
 # Read-only also outside our transactions, should one ever be left.
 _CONFIGURE = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
-_STATE = "SELECT current_setting('default_transaction_read_only'), session_user, current_user"
+# A view may hide a function that takes an advisory lock, which would last as long as the session.
+_STATE = (
+    "SELECT pg_catalog.current_setting('default_transaction_read_only'), session_user, current_user, "
+    "pg_catalog.pg_advisory_unlock_all()"
+)
 
 
 class Sessions:
