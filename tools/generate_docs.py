@@ -50,7 +50,7 @@ base_url = "http://127.0.0.1:8000/v1"
 def cli_page() -> str:
     import typer.main
 
-    from deepanalyze.cli import app
+    from deepanalyze.cli.app import app
 
     group: Any = typer.main.get_command(app)
     parts = ["# Command line\n\n`deepanalyze COMMAND --help` shows the same in the terminal.\n"]
@@ -105,7 +105,7 @@ def errors_page() -> str:
 Every error, of every route, has one shape:
 
 ```json
-{json.dumps({"error": {"message": "data source 'sales': …", "type": "source_error", "code": "source_unavailable", "param": "messages[0].data_sources[1]", "request_id": "req-…", "details": []}}, indent=2, ensure_ascii=False)}
+{json.dumps({"error": {"message": "data source 'sales': …", "type": "data_source_error", "code": "source_unavailable", "param": "messages[0].data_sources[1]", "request_id": "req-…", "details": []}}, indent=2, ensure_ascii=False)}
 ```
 
 `message` is for people, `code` is for programs and stays as it is, `param` is the path of the field at fault, and

@@ -107,12 +107,16 @@ def _is_for_one_user(path: Path) -> bool:
 
 
 def _cannot_use(path: Path, error: OSError) -> str:
+    return f"the data directory {path} {_why_not(path, error)}; choose another with --data-dir"
+
+
+def _why_not(path: Path, error: OSError) -> str:
     if not path.parent.exists():
-        return f"the data directory {path} cannot be made: {path.parent} does not exist"
+        return f"cannot be made: {path.parent} does not exist"
     if isinstance(error, NotADirectoryError):
         wrong = next(p for p in (*reversed(path.parents), path) if not p.is_dir())
-        return f"the data directory {path} cannot be used: {wrong} is not a directory"
-    return f"the data directory {path} cannot be used: {error.strerror} ({error.filename})"
+        return f"cannot be used: {wrong} is not a directory"
+    return f"cannot be used: {error.strerror} ({error.filename})"
 
 
 def _lock(descriptor: int, path: Path) -> None:

@@ -8,9 +8,9 @@ DeepAnalyzeError                     code                          what a person
 │   ├── ReadOnlyViolation            read_only_violation           the source, or the way to it, is read-only
 │   └── HostNotAllowed               host_not_allowed              the network policy refuses that address
 ├── NotFound                         not_found                     no such source, thread, file or route
-│   ├── BlobNotFound                 blob_not_found
-│   ├── TableNotFound                table_not_found
-│   └── ModelNotFound                model_not_found
+│   ├── BlobNotFound                 blob_not_found                no such blob, or the pattern matches none
+│   ├── TableNotFound                table_not_found               no such table or view, or its role may not read it
+│   └── ModelNotFound                model_not_found               this server offers no such model
 ├── MethodNotAllowed                 method_not_allowed            the route exists, the HTTP method does not
 ├── AlreadyExists                    already_exists                the name or id is taken
 ├── Stale                            stale                         changed by someone else meanwhile
@@ -42,7 +42,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-
 
 
 class DeepAnalyzeError(Exception):
@@ -182,8 +181,13 @@ class FetchFailed(DeepAnalyzeError):
         for param, error in causes:
             own = error.details[0] if error.details else {}
             details.append({**own, "param": param, "code": error.code, "message": error.message})
-        message = first.message if len(causes) == 1 else (
-            f"{len(causes)} data sources could not be fetched: " + " | ".join(e.message for _, e in causes)
+        message = (
+            first.message
+            if len(causes) == 1
+            else (
+                f"{len(causes)} data sources could not be fetched: "
+                + " | ".join(e.message for _, e in causes)
+            )
         )
         super().__init__(message, param=causes[0][0], details=details, retry_after_s=first.retry_after_s)
         self.code = first.code

@@ -28,6 +28,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 @router.post(
     "/completions",
+    summary="Ask a question over data, in OpenAI's form",
     response_model=ChatCompletion,
     responses={**_STREAM, **failures(400, 403, 404, 409, 424, 429, 502, 503, 504)},
 )

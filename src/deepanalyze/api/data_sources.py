@@ -63,7 +63,13 @@ class FetchBody(ReferencedData):
     thread_id: str | None = Field(default=None, description="where to put it; a new thread when left out")
 
 
-@router.post("", status_code=201, response_model=DataSource, responses=failures(400, 403, 409, 424, 504))
+@router.post(
+    "",
+    summary="Add a data source, after connecting to it",
+    status_code=201,
+    response_model=DataSource,
+    responses=failures(400, 403, 409, 424, 504),
+)
 async def create(
     body: NewDataSource, runtime: Runtime, principal: CurrentPrincipal, request: Request
 ) -> dict[str, Any]:
@@ -81,7 +87,12 @@ async def create(
     return _source(runtime, await while_connected(request, creating))
 
 
-@router.get("", response_model=Page[DataSource], responses=failures())
+@router.get(
+    "",
+    summary="List the data sources that you may see",
+    response_model=Page[DataSource],
+    responses=failures(),
+)
 async def list_sources(
     runtime: Runtime,
     principal: CurrentPrincipal,
@@ -95,18 +106,33 @@ async def list_sources(
     return page([_source(runtime, source) for source in some], next_cursor)
 
 
-@router.get("/{id}", response_model=DataSource, responses=failures(404))
+@router.get(
+    "/{id}",
+    summary="Get a data source, without its secrets",
+    response_model=DataSource,
+    responses=failures(404),
+)
 async def get_source(id: SourceId, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     return _source(runtime, runtime.sources.get(principal, id))
 
 
-@router.delete("/{id}", response_model=DataSourceDeleted, responses=failures(403, 404))
+@router.delete(
+    "/{id}",
+    summary="Delete a data source and close its connections",
+    response_model=DataSourceDeleted,
+    responses=failures(403, 404),
+)
 async def delete(id: SourceId, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     """Forgets the source and closes its connections."""
     return {"id": await runtime.sources.delete(principal, id), "deleted": True}
 
 
-@router.post("/{id}/test", response_model=TestAnswer, responses=failures(403, 404))
+@router.post(
+    "/{id}/test",
+    summary="Connect to a data source and tell how it went",
+    response_model=TestAnswer,
+    responses=failures(403, 404),
+)
 async def test(
     id: SourceId, runtime: Runtime, principal: CurrentPrincipal, request: Request
 ) -> dict[str, Any]:
@@ -123,7 +149,12 @@ async def test(
     }
 
 
-@router.get("/{id}/browse", response_model=Page[Item], responses=failures(400, 403, 404, 424, 504))
+@router.get(
+    "/{id}/browse",
+    summary="List what a data source holds",
+    response_model=Page[Item],
+    responses=failures(400, 403, 404, 424, 504),
+)
 async def browse(
     id: SourceId,
     runtime: Runtime,
@@ -140,7 +171,12 @@ async def browse(
     return page([dataclasses.asdict(item) for item in found.items], found.next_cursor)
 
 
-@router.post("/{id}/fetch", response_model=Fetched, responses=failures(400, 403, 404, 409, 424, 504))
+@router.post(
+    "/{id}/fetch",
+    summary="Fetch a blob, table or query result into a thread",
+    response_model=Fetched,
+    responses=failures(400, 403, 404, 409, 424, 504),
+)
 async def fetch(
     id: SourceId, body: FetchBody, runtime: Runtime, principal: CurrentPrincipal, request: Request
 ) -> dict[str, Any]:

@@ -48,7 +48,7 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", response_model=File, responses=failures(), openapi_extra=_UPLOAD)
+@router.post("", summary="Upload a file", response_model=File, responses=failures(), openapi_extra=_UPLOAD)
 async def upload(request: Request, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     """Keeps a file for analyses. Its name loses every directory part."""
     async with request.form(max_files=1, max_fields=16, max_part_size=64 * 1024) as form:
@@ -57,7 +57,7 @@ async def upload(request: Request, runtime: Runtime, principal: CurrentPrincipal
     return _object(stored)
 
 
-@router.get("", response_model=Page[File], responses=failures(404))
+@router.get("", summary="List your uploaded files", response_model=Page[File], responses=failures(404))
 async def list_files(
     runtime: Runtime,
     principal: CurrentPrincipal,
@@ -73,19 +73,28 @@ async def list_files(
     return page([_object(file) for file in found.items], found.next_cursor)
 
 
-@router.get("/{file_id}", response_model=File, responses=failures(404))
+@router.get(
+    "/{file_id}", summary="Get an uploaded file's description", response_model=File, responses=failures(404)
+)
 async def get_file(file_id: str, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     return _object(await runtime.files.get(principal, file_id))
 
 
-@router.delete("/{file_id}", response_model=FileDeleted, responses=failures(404))
+@router.delete(
+    "/{file_id}", summary="Delete an uploaded file", response_model=FileDeleted, responses=failures(404)
+)
 async def delete(file_id: str, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     await runtime.files.delete(principal, file_id)
     return {"id": file_id, "deleted": True}
 
 
 @router.head("/{file_id}/content", include_in_schema=False)
-@router.get("/{file_id}/content", response_class=Response, responses={**_BYTES, **failures(404, 416)})
+@router.get(
+    "/{file_id}/content",
+    summary="Download an uploaded file",
+    response_class=Response,
+    responses={**_BYTES, **failures(404, 416)},
+)
 async def content(file_id: str, runtime: Runtime, principal: CurrentPrincipal) -> Response:
     """The bytes; ranges can be asked for."""
     file = await runtime.files.get(principal, file_id)

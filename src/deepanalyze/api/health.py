@@ -10,14 +10,17 @@ from deepanalyze.api.schemas import Live, Ready
 router = APIRouter(tags=["health"])
 
 
-@router.get("/health", response_model=Live)
+@router.get("/health", summary="Is the server alive?", response_model=Live)
 async def live(runtime: Runtime) -> dict[str, object]:
     """Whether the server answers at all."""
     return runtime.health.live()
 
 
 @router.get(
-    "/health/ready", response_model=Ready, responses={503: {"model": Ready, "description": "Not ready"}}
+    "/health/ready",
+    summary="Is every part ready?",
+    response_model=Ready,
+    responses={503: {"model": Ready, "description": "Not ready"}},
 )
 async def ready(runtime: Runtime, response: Response) -> dict[str, object]:
     """Whether each part can do its work, and how code is isolated here."""

@@ -17,13 +17,15 @@ from deepanalyze.errors import ModelNotFound
 router = APIRouter(tags=["models"])
 
 
-@router.get("/models", response_model=Page[Model], responses=failures(502))
+@router.get("/models", summary="List the models", response_model=Page[Model], responses=failures(502))
 async def list_models(runtime: Runtime, _: CurrentPrincipal) -> dict[str, Any]:
     """Every configured model and what each model server lists, and the built-in profiler."""
     return page([_model(info) for info in await runtime.models.list()])
 
 
-@router.get("/models/{model_id:path}", response_model=Model, responses=failures(404, 502))
+@router.get(
+    "/models/{model_id:path}", summary="Get one model", response_model=Model, responses=failures(404, 502)
+)
 async def get_model(model_id: str, runtime: Runtime, _: CurrentPrincipal) -> dict[str, Any]:
     """The id may hold slashes."""
     known = await runtime.models.list()

@@ -44,6 +44,7 @@ async def _reader(
 @router.head("/{thread_id}/files/{path:path}", include_in_schema=False)
 @router.get(
     "/{thread_id}/files/{path:path}",
+    summary="Download a thread's file, with a key or a signed link",
     response_class=Response,
     responses={**_BYTES, **failures(403, 404, 416)},
 )

@@ -37,7 +37,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", response_model=Page[Thread], responses=failures())
+@router.get("", summary="List your threads", response_model=Page[Thread], responses=failures())
 async def list_threads(
     runtime: Runtime, principal: CurrentPrincipal, limit: Limit = 20, cursor: Cursor = None
 ) -> dict[str, Any]:
@@ -46,12 +46,19 @@ async def list_threads(
     return page([await _object(runtime, principal, thread) for thread in found.items], found.next_cursor)
 
 
-@router.get("/{thread_id}", response_model=Thread, responses=failures(404))
+@router.get(
+    "/{thread_id}", summary="Get a thread and its files", response_model=Thread, responses=failures(404)
+)
 async def get_thread(thread_id: str, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     return await _object(runtime, principal, await runtime.threads.get(principal, thread_id))
 
 
-@router.delete("/{thread_id}", response_model=ThreadDeleted, responses=failures(404))
+@router.delete(
+    "/{thread_id}",
+    summary="Delete a thread with its messages and files",
+    response_model=ThreadDeleted,
+    responses=failures(404),
+)
 async def delete(thread_id: str, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     """Ends what runs in it and removes it with its messages and files."""
     await runtime.analyses.cancel(principal, thread_id)
@@ -59,13 +66,23 @@ async def delete(thread_id: str, runtime: Runtime, principal: CurrentPrincipal) 
     return {"id": thread_id, "deleted": True}
 
 
-@router.post("/{thread_id}/cancel", response_model=ThreadCancelled, responses=failures(404))
+@router.post(
+    "/{thread_id}/cancel",
+    summary="Stop a thread's analysis",
+    response_model=ThreadCancelled,
+    responses=failures(404),
+)
 async def cancel(thread_id: str, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     """Stops its analysis: model, queries and code."""
     return {"id": thread_id, "cancelled": await runtime.analyses.cancel(principal, thread_id)}
 
 
-@router.get("/{thread_id}/files", response_model=Page[ThreadFile], responses=failures(404))
+@router.get(
+    "/{thread_id}/files",
+    summary="List a thread's files, with links",
+    response_model=Page[ThreadFile],
+    responses=failures(404),
+)
 async def list_files(
     thread_id: str, runtime: Runtime, principal: CurrentPrincipal, limit: Limit = 1000, cursor: Cursor = None
 ) -> dict[str, Any]:
@@ -76,7 +93,12 @@ async def list_files(
     return page(FileLinks(runtime.urls, principal.user_id, thread.id).objects(some), next_cursor)
 
 
-@router.get("/{thread_id}/messages", response_model=Page[Message], responses=failures(404))
+@router.get(
+    "/{thread_id}/messages",
+    summary="List a thread's messages",
+    response_model=Page[Message],
+    responses=failures(404),
+)
 async def list_messages(
     thread_id: str, runtime: Runtime, principal: CurrentPrincipal, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
@@ -86,7 +108,12 @@ async def list_messages(
     return page([_message(message) for message in some], next_cursor)
 
 
-@router.get("/{thread_id}/events", response_class=Response, responses={**_EVENTS, **failures(404)})
+@router.get(
+    "/{thread_id}/events",
+    summary="Follow or resume a thread's analyses as a stream",
+    response_class=Response,
+    responses={**_EVENTS, **failures(404)},
+)
 async def events(
     thread_id: str,
     runtime: Runtime,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from deepanalyze.cli.app import app
+__all__ = ["main"]
 
 
 def main() -> None:
-    app()
+    try:
+        from deepanalyze.cli.app import app
 
-
-__all__ = ["app", "main"]
+        app()
+    except KeyboardInterrupt:  # also while the command itself is still being imported
+        raise SystemExit(130) from None

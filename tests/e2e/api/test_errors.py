@@ -187,3 +187,11 @@ def test_the_document_describes_every_route_and_its_errors(anonymous: httpx.Clie
             assert {"401", "422", "500"} <= set(operation["responses"]), path
             assert operation["security"], path
     assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_every_operation_says_what_it_does(anonymous: httpx.Client) -> None:
+    document = anonymous.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            said = operation["summary"]
+            assert said != said.title(), f"{method} {path}: made from its function's name"
