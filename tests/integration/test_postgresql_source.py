@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from deepanalyze.datasources import (
     CredentialManager,
@@ -23,6 +23,7 @@ from deepanalyze.datasources import (
     SourceUnavailable,
     TableNotFound,
 )
+from tests.support.logs import captured_logs
 from tests.support.postgres_sources import defaults, postgres, run_sql
 from tests.support.services import PostgresDatabase
 
@@ -181,15 +182,17 @@ async def test_what_is_wrong_with_a_connection_is_told(
 ) -> None:
     async with DataSourceRegistry(defaults=defaults()) as registry:
         config = DataSourceConfig("pg", "postgresql", "pg", {**database.analyst_config, **changes})
-        with structlog.testing.capture_logs() as logs, pytest.raises(kind, match=words) as caught:
+        with captured_logs() as logs, pytest.raises(kind, match=words) as caught:
             await registry.register_data_source(config, test_connection=True)
         assert registry.list_data_sources() == []
         await registry.register_data_source(config)
-        with structlog.testing.capture_logs() as logs:
+        with captured_logs() as logs_of_test:
             assert not await registry.test_connection("pg")
-    assert logs[0]["code"] == kind.code
+    told = [json.loads(line) for line in logs_of_test.getvalue().splitlines()]
+    (failure,) = [record for record in told if record["event"] == "data source test failed"]
+    assert (failure["source_id"], failure["code"], failure["level"]) == ("pg", kind.code, "warning")
     for secret in ("wrong-hunter2", database.analyst_config["password"]):
-        assert secret not in f"{caught.value} {caught.value.details} {logs}"
+        assert secret not in f"{caught.value} {caught.value.details} {logs.getvalue()} {told}"
 
 
 async def test_a_port_where_nobody_listens(database: PostgresDatabase, free_port: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +27,7 @@ from deepanalyze.datasources import (
     SourceUnavailable,
 )
 from deepanalyze.datasources.memory import InMemoryRepository
+from deepanalyze.datasources.repository import StoredSource
 
 
 class Login(BaseModel):
@@ -200,6 +203,50 @@ async def test_of_many_registrations_at_once_one_succeeds(registry: DataSourceRe
     )
     assert sum(isinstance(r, AlreadyExists) for r in results) == 19
     assert len(registry.list_data_sources()) == 1
+
+
+async def test_a_cancelled_registration_is_stored_whole_or_not_at_all() -> None:
+    class Slow(InMemoryRepository):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked, self.go_on, self.done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def add(self, source: StoredSource) -> None:
+            self.asked.set()
+            await self.go_on.wait()
+            await super().add(source)
+            asyncio.get_running_loop().call_soon(self.done.set)
+
+    slow = Slow()
+    async with DataSourceRegistry(repository=slow) as slowly:
+        slowly.register_connector_class("lamp", Lamp)
+        registering = asyncio.create_task(slowly.register_data_source(lamp("a")))
+        await slow.asked.wait()
+        registering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await registering
+        slow.go_on.set()
+        await slow.done.wait()
+        assert [source.id for source in slowly.stored_sources()] == [
+            source.id for source in await slow.list()
+        ]
+        assert len(slowly.stored_sources()) == 1
+
+
+def test_the_library_says_nothing_unless_asked() -> None:
+    script = """
+import asyncio
+from deepanalyze.datasources import DataSourceConfig, DataSourceRegistry
+async def main():
+    async with DataSourceRegistry() as registry:
+        config = {"host": "no-such-host.invalid", "database": "d", "user": "u", "connect_timeout_s": 1}
+        await registry.register_data_source(DataSourceConfig("a", "postgresql", "a", config))
+        await registry.test_connection("a")
+        await registry.unregister_data_source("a")
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 async def test_a_failing_test_stores_nothing_and_frees_the_name(registry: DataSourceRegistry) -> None:

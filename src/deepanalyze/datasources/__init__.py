@@ -1,10 +1,12 @@
 """Data sources as a Python package of their own: see the reference page for a worked example.
 
-Nothing heavy is imported before it is used, so that `import deepanalyze.datasources` is quick.
+Nothing heavy is imported before it is used, so that `import deepanalyze.datasources` is quick. What it logs goes to the
+standard `logging`, and nowhere unless the application configures that.
 """
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from deepanalyze.datasources.credentials import CredentialManager
     from deepanalyze.datasources.fetch import DataReference, FetchedFile
     from deepanalyze.datasources.registry import DataSourceRegistry
+
+logging.getLogger("deepanalyze").addHandler(logging.NullHandler())  # else warnings would go to stderr
 
 _LAZY = {
     "AzureBlobConnector": "deepanalyze.datasources.connectors.azure_blob",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
-
-import structlog
 
 from deepanalyze.datasources.base import DataSourceConnector
 from deepanalyze.errors import DeepAnalyzeError, NotFound, SourceUnavailable
@@ -15,7 +14,7 @@ from deepanalyze.errors import DeepAnalyzeError, NotFound, SourceUnavailable
 class LiveConnectors:
     def __init__(self) -> None:
         self._opening: dict[str, asyncio.Task[DataSourceConnector]] = {}
-        self._log = structlog.get_logger()
+        self._log = logging.getLogger(__name__)
 
     async def get(self, source_id: str, make: Callable[[], DataSourceConnector]) -> DataSourceConnector:
         """No lock is held while the network is awaited: callers of one source share a task, others do not notice.
@@ -49,7 +48,9 @@ class LiveConnectors:
                 with plugin_errors(connector):
                     await connector.disconnect()
             except DeepAnalyzeError as error:
-                self._log.warning("disconnect_failed", source_id=source_id, reason=error.message)
+                self._log.warning(
+                    "disconnecting failed", extra={"source_id": source_id, "error": error.message}
+                )
 
     async def close_all(self) -> None:
         await asyncio.gather(*(self.close(source_id) for source_id in list(self._opening)))

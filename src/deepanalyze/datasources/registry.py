@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import logging
 import time
 from typing import Any, Literal, Self
 
-import structlog
 from cachetools import TTLCache
 
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
@@ -51,7 +52,7 @@ class DataSourceRegistry:
         self._reserved: set[str] = set()
         self._live = LiveConnectors()
         self._metadata: TTLCache[str, Any] = TTLCache(maxsize=1000, ttl=metadata_ttl_s)
-        self._log = structlog.get_logger()
+        self._log = logging.getLogger(__name__)
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,19 +116,27 @@ class DataSourceRegistry:
                 status="ok" if test_connection else "untested",
                 last_tested_at=now if test_connection else None,
             )
-            await self._repository.add(source)
-            self._sources[source.id] = source
-        self._log.info("data_source_registered", source_id=source.id, type=source.type, name=source.name)
+            await asyncio.shield(self._add(source))
+        self._log.info("data source registered", extra=_named(source))
         return source
 
     async def unregister_data_source(self, id_or_name: str) -> None:
         """Closes the connector, forgets the source and what was cached of it. Raises NotFound."""
         source = self.stored(id_or_name)
-        await self._repository.delete(source.id)
-        self._sources.pop(source.id, None)
-        self.clear_cache(source.id)
-        await self._live.close(source.id)
-        self._log.info("data_source_unregistered", source_id=source.id, type=source.type, name=source.name)
+        await asyncio.shield(self._remove(source.id))
+        self._log.info("data source unregistered", extra=_named(source))
+
+    async def _add(self, source: StoredSource) -> None:
+        """Not to be cancelled half-way: repository and index would differ until the next start."""
+        await self._repository.add(source)
+        self._sources[source.id] = source
+
+    async def _remove(self, source_id: str) -> None:
+        """As `_add`."""
+        await self._repository.delete(source_id)
+        self._sources.pop(source_id, None)
+        self.clear_cache(source_id)
+        await self._live.close(source_id)
 
     def stored(self, id_or_name: str) -> StoredSource:
         source = self._sources.get(id_or_name)
@@ -185,11 +194,8 @@ class DataSourceRegistry:
             await _check(connector)
         except DeepAnalyzeError as error:
             self._log.warning(
-                "data_source_test_failed",
-                source_id=source.id,
-                name=source.name,
-                code=error.code,
-                reason=error.message,
+                "data source test failed",
+                extra={**_named(source), "code": error.code, "error": error.message},
             )
             await self._set_status(source.id, "error")
             raise
@@ -269,6 +275,10 @@ class _Reservation:
 
     def __exit__(self, *exc: object) -> None:
         self._registry._reserved.difference_update(self._labels.values())
+
+
+def _named(source: StoredSource) -> dict[str, str]:
+    return {"source_id": source.id, "source_type": source.type, "source_name": source.name}
 
 
 async def _check(connector: DataSourceConnector) -> None:

@@ -29,6 +29,8 @@ _TALKATIVE = (
     "sqlalchemy",
     "traitlets",
 )
+# What records of the standard `logging` bring along in `extra`: our own data sources log that way.
+_EXTRA = ("source_id", "source_type", "source_name", "code", "error")
 _LEADING = ("timestamp", "level", "event")
 _WITH_HANDLERS_OF_THEIR_OWN = ("uvicorn", "uvicorn.access", "uvicorn.error")
 
@@ -83,7 +85,7 @@ def _formatter(*, as_json: bool, colours: bool) -> logging.Formatter:
         plain = structlog.dev.plain_traceback
         renderer = structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_shared(),
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=_EXTRA), *_shared()],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.StackInfoRenderer(),

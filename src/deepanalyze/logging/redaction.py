@@ -39,7 +39,7 @@ _PATTERNS = (
     re.compile(r"(?P<head>\bSharedAccessSignature\s*=\s*)[^\s;'\"]+", re.IGNORECASE),
     re.compile(r"(?P<head>\bsig(?:nature)?=)[^\s&;'\"]+", re.IGNORECASE),
 )
-_QUERY_STRING = re.compile(r"(?P<address>(?:\bhttps?://|(?<![\w.])/)[^\s?'\"<>]{0,1024}\?)[^\s'\"<>]+")
+_QUERY_STRING = re.compile(r"(?P<address>(?:\bhttps?://|(?<![\w./])/)[^\s?'\"<>]{0,1024}\?)[^\s'\"<>]+")
 
 
 def redact_event(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -14,6 +14,7 @@ from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
 ROWS_PER_CHUNK = 2_000
+# Threads that wait for rows pass the interpreter's lock on among themselves; in their rests the event loop gets it.
 _WORK_S = 0.002
 _REST_S = 0.000_05
 Buffer = bytes | memoryview
@@ -93,10 +94,8 @@ class Wire:
                 rows += 1
             elif length == 0:
                 waiting(rows)
-                if (
-                    time.monotonic() >= rest_at
-                ):  # else several threads pass the interpreter on among themselves
-                    time.sleep(_REST_S)  # only, and the event loop waits for it
+                if time.monotonic() >= rest_at:
+                    time.sleep(_REST_S)
                     rest_at = time.monotonic() + _WORK_S
                 self._wait()
             else:
