@@ -84,6 +84,24 @@ async def test_cancelling_ends_the_query_on_the_server(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("way", ["query", "stream"])
+async def test_cancelling_again_does_not_give_a_connection_back_that_is_in_use(
+    postgres_database: PostgresDatabase, tmp_path: Path, way: str
+) -> None:
+    dsn = postgres_database.admin_dsn
+    async with postgres(postgres_database.analyst_config, pool_max_size=1) as connector:
+        task = asyncio.ensure_future(ways_to_run(tmp_path)[way](connector))
+        await until(lambda: bool(endless_pids(dsn)))
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert list(tmp_path.iterdir()) == []  # the thread that used it has ended
+        await until(lambda: not endless_pids(dsn))
+        assert (await connector.query("SELECT 1 AS a"))["a"][0] == 1
+
+
 async def test_cancelling_before_the_query_begins_returns_the_connection(
     postgres_database: PostgresDatabase,
 ) -> None:

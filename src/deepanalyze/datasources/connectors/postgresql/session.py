@@ -60,6 +60,7 @@ class Sessions:
         self._resources = contextlib.AsyncExitStack()
         self._pool: AsyncConnectionPool[Connection] | None = None
         self._running: set[Wire] = set()
+        self._at_work: dict[Connection, asyncio.Future[Any]] = {}
         self._root_certificate: Path | None = None
         self.query_timeout_s = min(
             config.query_timeout_s or defaults.timeouts.query_s, defaults.timeouts.query_ceiling_s
@@ -125,6 +126,8 @@ class Sessions:
         wire = Wire(connection.pgconn, time.monotonic() + limit_s + _GRACE_S)
         running = loop.run_in_executor(self._threads, wire.run, work)
         self._running.add(wire)
+        self._at_work[connection] = running
+        running.add_done_callback(lambda _: self._at_work.pop(connection, None))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -188,6 +191,8 @@ class Sessions:
             ) from None
 
     async def _give_back(self, connection: Connection) -> None:
+        if (running := self._at_work.get(connection)) is not None:  # its caller was cancelled twice
+            await asyncio.wait([running])
         if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             with contextlib.suppress(psycopg.Error, TimeoutError):
                 async with asyncio.timeout(_CLEAN_UP_S):
