@@ -2,17 +2,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from deepanalyze.accounts import Accounts, Grant
 from deepanalyze.errors import (
     AlreadyExists,
     ConfigurationError,
     DeepAnalyzeError,
+    InternalError,
     InvalidApiKey,
     InvalidRequest,
     NotFound,
 )
 from deepanalyze.store import Store, open_store
+from deepanalyze.store.accounts import StoredAccounts
 
 CONFIGURED = "configured-admin-key-0123456789"
 
@@ -160,3 +163,16 @@ async def test_users_are_told_apart(accounts: Accounts) -> None:
         await accounts.create_user("eve", role="owner")  # type: ignore[arg-type]
     with pytest.raises(DeepAnalyzeError, match="user-none"):
         await accounts.create_key("user-none", "laptop")
+
+
+async def test_a_store_that_cannot_be_written_keeps_nobody_out(store: Store) -> None:
+    class OnAFullDisk(StoredAccounts):
+        async def touch_key(self, key_id: str, at: int) -> None:
+            raise InternalError("the server's store failed: the disk is full; nothing was changed")
+
+    accounts = Accounts(OnAFullDisk(store.database))
+    user = await accounts.create_user("ada")
+    stored, key = await accounts.create_key(user.id, "laptop")
+    with capture_logs() as logs:
+        assert (await accounts.authenticate(key)).user == user
+    assert [(record["log_level"], record["key_id"]) for record in logs] == [("warning", stored.id)]

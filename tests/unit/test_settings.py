@@ -153,6 +153,8 @@ def test_everything_wrong_is_told_at_once() -> None:
         ("MAX_FILE_BYTES", "0"),
         ("MAX_FILE_BYTES", "many"),
         ("CONNECT_TIMEOUT_S", "inf"),
+        ("CONNECT_TIMEOUT_S", "1e300"),
+        ("THREAD_TTL_HOURS", "1e300"),
         ("CONNECT_TIMEOUT_S", "nan"),
         ("RETRY_MAX_ATTEMPTS", "0"),
         ("POOL_MAX_SIZE", "0"),

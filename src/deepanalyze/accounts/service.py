@@ -11,8 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+import structlog
+
 from deepanalyze.accounts.records import AccountRepository, ApiKey, Grant, Principal, Role, User
-from deepanalyze.errors import ConfigurationError, InvalidApiKey, InvalidRequest, NotFound
+from deepanalyze.errors import (
+    ConfigurationError,
+    DeepAnalyzeError,
+    InvalidApiKey,
+    InvalidRequest,
+    NotFound,
+)
+
+log = structlog.get_logger()
 
 ADMIN_NAME = "admin"
 KEY_PREFIX = "sk-da-"
@@ -133,7 +143,10 @@ class Accounts:
         now = self._now()
         if now - max(key.last_used_at or 0, self._touched_at.get(key.id, 0)) >= TOUCH_INTERVAL_S:
             self._touched_at[key.id] = now  # before the write, so that requests at the same time write once
-            await self._repository.touch_key(key.id, now)
+            try:
+                await self._repository.touch_key(key.id, now)
+            except DeepAnalyzeError as error:  # a full disk is no reason to keep people out
+                log.warning("last use of an API key not stored", key_id=key.id, error=error.message)
 
     def _now(self) -> int:
         return int(self._clock())

@@ -60,7 +60,7 @@ def _absolute(path: Path) -> Path:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=10**9)]
 
 
 def memory_bytes() -> int:
@@ -187,16 +187,16 @@ class Settings(BaseSettings):
     )
     pool_max_lifetime_s: Seconds = Field(default=60 * 60, description="a connection is replaced after this")
     metadata_ttl_s: float = Field(
-        default=300, ge=0, allow_inf_nan=False, description="life of the discovery cache; 0 turns it off"
+        default=300, ge=0, le=10**9, description="life of the discovery cache; 0 turns it off"
     )
     analysts_may_create: bool = Field(
         default=True, description="analysts may add private sources with explicit credentials"
     )
     thread_ttl_hours: float = Field(
-        default=12, gt=0, allow_inf_nan=False, description="a thread is deleted this long after its last use"
+        default=12, gt=0, le=10**6, description="a thread is deleted this long after its last use"
     )
     cleanup_interval_minutes: float = Field(
-        default=30, gt=0, allow_inf_nan=False, description="how often expired threads are looked for"
+        default=30, gt=0, le=10**6, description="how often expired threads are looked for"
     )
     code_timeout_s: Seconds = Field(default=120, description="one block of generated code")
     kernel_memory_mb: int = Field(default=2048, ge=256, description="memory of one kernel, in MiB")
@@ -212,7 +212,9 @@ class Settings(BaseSettings):
     )
     max_rounds: int = Field(default=30, ge=1, description="model calls in one analysis")
     max_analysis_s: Seconds = Field(default=60 * 60, description="wall time of one analysis")
-    url_ttl_s: int = Field(default=60 * 60, gt=0, description="life of a signed file URL, in seconds")
+    url_ttl_s: int = Field(
+        default=60 * 60, gt=0, le=10**9, description="life of a signed file URL, in seconds"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="the least severe records that are logged"
     )
