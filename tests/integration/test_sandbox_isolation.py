@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -227,3 +228,27 @@ async def test_a_kernel_that_lies_does_not_break_the_server(tmp_path: Path, cell
     )
     assert "done" in await cell.says(forge)
     assert await cell.says("1 + 1") == "2\n"
+
+
+async def test_what_a_kernel_sends_unasked_does_not_fill_the_servers_memory(cell: Cell) -> None:
+    flood = (
+        "kernel = get_ipython().kernel; pub = kernel.iopub_socket; parent = kernel.get_parent()\n"
+        "import threading\nfrom jupyter_client.session import Session\n"
+        'body = b\'{"name": "stdout", "text": "\' + b\'x\' * 900_000 + b\'"}\'\n'
+        "def send():\n"
+        "    for _ in range(150): Session.send(kernel.session, pub, 'stream', body, parent)\n"
+        "    open('sent', 'w').close()\n"
+        "threading.Thread(target=send).start()"
+    )
+    before = _memory_of_the_server()
+    await cell.says(flood)
+    async with asyncio.timeout(60):
+        while not (cell.workspace.root / "sent").exists():  # noqa: ASYNC110 - a file of another process is no event
+            await asyncio.sleep(0.01)
+        assert _memory_of_the_server() - before < 80 * 1024**2
+        while "still there" not in await cell.says("print('still there')"):
+            pass  # what a block says behind a flood may be thrown away with it
+
+
+def _memory_of_the_server() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -52,6 +52,22 @@ def test_no_content_breaks_the_collector(content: object, kind: str) -> None:
         BlockOutput(100).take(message)
 
 
+def test_long_texts_are_read_and_what_takes_long_to_read_is_not() -> None:
+    wire = Wire("key")
+
+    def unpacked(content: bytes) -> Message | None:
+        parts = [b'{"msg_type": "stream"}', b'{"msg_id": "1"}', b"{}", content]
+        return wire.unpack([b"<IDS|MSG>", wire._sign(parts), *parts])
+
+    text = '[{,"\\\n' * 50_000
+    read = unpacked(json.dumps({"text": text}).encode())
+    assert read is not None
+    assert read.text("text") == text
+    assert unpacked(b'{"text": "x", "a": [' + b"[]," * 300_000 + b"0]}") is None
+    assert unpacked(b'{"text": "' + b"x" * 2 * 1024**2 + b'"}') is None
+    assert unpacked(b'"' + b'\\"' * 300_000) is None
+
+
 @given(st.lists(st.binary(max_size=30) | st.just(b"<IDS|MSG>"), max_size=8))
 def test_frames_of_a_stranger_are_no_message(frames: list[bytes]) -> None:
     assert Wire("key").unpack(frames) is None

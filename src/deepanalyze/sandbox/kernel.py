@@ -19,10 +19,15 @@ from deepanalyze.sandbox.process import SandboxedProcess
 
 _INTERRUPT_GRACE_S = 5.0
 _LAST_OUTPUT_GRACE_S = 1.0
-_MAX_MESSAGE_BYTES = 4 * 1024**2
-_MAX_QUEUED_MESSAGES = 1000
-_MAX_MESSAGES_OF_A_BLOCK = 20_000  # beyond, they are thrown away unread: a flood must not hold the server
+# What waits unread lies in the server's memory: at most the product of the two, for each socket.
+_MAX_MESSAGE_BYTES = 1024**2
+_MAX_QUEUED_MESSAGES = 32
+# Beyond, what a block sends is thrown away unread: a flood must not hold the server.
+_MAX_MESSAGES_OF_A_BLOCK = 20_000
+_MAX_BYTES_OF_A_BLOCK = 64 * 1024**2
+# Between two turns of the event loop; reading a large message takes as long as the loop may be held.
 _MESSAGES_AT_A_TIME = 20
+_BYTES_AT_A_TIME = 64 * 1024
 
 # The ports are part of the sockets' file names; see `inside/deepanalyze_kernel/kernel.py`.
 _SHELL, _IOPUB, _CONTROL = 1, 2, 4
@@ -75,6 +80,9 @@ class JupyterKernel:
         await self._process.close()
         for socket in (self._shell, self._control, self._iopub):
             socket.close(linger=0)
+        await asyncio.to_thread(self._clean_up)
+
+    def _clean_up(self) -> None:
         self._context.term()
         self._on_close()
 
@@ -120,7 +128,8 @@ class JupyterKernel:
     async def _interrupt(self) -> None:
         _, frames = self._wire.pack("interrupt_request", {})
         with contextlib.suppress(zmq.ZMQError):
-            await self._control.send_multipart(frames)
+            # A kernel that cut this connection would let a send wait for ever.
+            await self._control.send_multipart(frames, flags=zmq.DONTWAIT)
 
     async def _block(self, code: str, output: BlockOutput) -> CodeStatus:
         """Sends the code and collects its output until the kernel has answered."""
@@ -152,13 +161,16 @@ class JupyterKernel:
             await asyncio.sleep(0)
 
     async def _listen(self, request: str, output: BlockOutput) -> None:
-        count = 0
+        count = size = since_turn = 0
         while True:
             frames = await self._iopub.recv_multipart()
             count += 1
-            if count % _MESSAGES_AT_A_TIME == 0:
+            size += (received := sum(map(len, frames)))
+            since_turn += received
+            if count % _MESSAGES_AT_A_TIME == 0 or since_turn > _BYTES_AT_A_TIME:
+                since_turn = 0
                 await asyncio.sleep(0)  # what is ready is received without the loop having a turn
-            if count > _MAX_MESSAGES_OF_A_BLOCK:
+            if count > _MAX_MESSAGES_OF_A_BLOCK or size > _MAX_BYTES_OF_A_BLOCK:
                 continue
             message = self._wire.unpack(frames)
             if message is None or message.parent_id != request:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from typing import Any
 
 _DELIMITER = b"<IDS|MSG>"
 _PROTOCOL = "5.3"
+_MAX_FRAMES = 16
+_MAX_BYTES = 5 * 1024**2 // 4
+_MAX_STRUCTURE_BYTES = 16 * 1024  # of a message besides its texts: a million small things take long to read
+_JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,14 @@ class Wire:
 
     def unpack(self, frames: Sequence[bytes]) -> Message | None:
         """None for anything that is no message of this kernel."""
+        if len(frames) > _MAX_FRAMES or sum(map(len, frames)) > _MAX_BYTES:
+            return None
         try:
             at = list(frames).index(_DELIMITER)
             signature, *parts = frames[at + 1 : at + 6]
             if len(parts) != 4 or not hmac.compare_digest(signature, self._sign(parts)):
+                return None
+            if sum(len(_JSON_STRING.sub(b"", part)) for part in parts) > _MAX_STRUCTURE_BYTES:
                 return None
             header, parent, content = (json.loads(parts[i]) for i in (0, 1, 3))
             return Message(_text(header["msg_type"]), _text(parent.get("msg_id", "")), _mapping(content))

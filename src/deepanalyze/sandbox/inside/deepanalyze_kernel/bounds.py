@@ -5,6 +5,7 @@ output, however long, from breaking the connection.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import deque
@@ -12,23 +13,39 @@ from typing import Any
 
 from ipykernel.iostream import OutStream
 
+_MAX_CONTENT_BYTES = 768 * 1024  # a little below what the server takes
 _MAX_TEXT = 128 * 1024
+_MIN_TEXT = 1024
 _MAX_ITEMS = 200
 _END_OF_BLOCK = "\x1e"  # ASCII's record separator
 _DRAIN_S = 0.2
 
 
-def bounded(value: Any) -> Any:
+def bounded(content: Any) -> Any:
     """A message's content with every text and list in it cut to a bound, the middle left out."""
+    limit = _MAX_TEXT
+    cut = _cut(content, limit)
+    while limit > _MIN_TEXT and _size(cut) > _MAX_CONTENT_BYTES:
+        limit //= 4
+        cut = _cut(content, limit)
+    return cut
+
+
+def _cut(value: Any, limit: int) -> Any:
     if isinstance(value, str):
-        return shortened(value, _MAX_TEXT)
+        return shortened(value, limit)
     if isinstance(value, dict):
-        return {key: bounded(item) for key, item in value.items()}
+        return {key: _cut(item, limit) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         half = _MAX_ITEMS // 2
         kept = [*value[:half], *value[-half:]] if len(value) > _MAX_ITEMS else value
-        return [bounded(item) for item in kept]
+        return [_cut(item, limit) for item in kept]
     return value
+
+
+def _size(value: Any) -> int:
+    """About as many bytes as it has on the wire."""
+    return len(json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def shortened(text: str, limit: int) -> str:
