@@ -9,11 +9,12 @@ from dataclasses import dataclass
 _PYTHON = frozenset({"python", "py", "python3", "ipython", "ipython3"})
 
 # A fence inside a triple-quoted string belongs to a text that the program writes, so strings have to be seen too.
+# One that is never closed ends with its line: else each quote in it would be tried as its beginning.
 _TOKEN = re.compile(
     r"^[ \t]*(?P<ticks>`{3,}|~{3,})[ \t]*(?P<language>[^\n`]*)$"
     r'|(?P<quotes>"""|\'\'\')'
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'(?:\\.|[^'\\\n])*'"
+    r'|"(?:\\.|[^"\\\n])*"?'
+    r"|'(?:\\.|[^'\\\n])*'?"
     r"|#[^\n]*",
     re.MULTILINE,
 )

@@ -19,6 +19,7 @@ THINK = "think"
 _MARK = re.compile(rf"<(/?)({'|'.join((*TAGS, THINK))})>")
 _MARKS = tuple(f"<{slash}{tag}>" for tag in (*TAGS, THINK) for slash in ("", "/"))
 _LONGEST_MARK = max(map(len, _MARKS))
+_MAX_LOOKS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class TagParser:
         self._last = "\n"
         self._line_is_blank = True
         self._code: list[str] = []
+        self._looks = 0
 
     @property
     def pending(self) -> str:
@@ -100,12 +102,16 @@ class TagParser:
         return not closing or {tag, self.tag} <= {"Analyze", "Understand"}
 
     def _in_fenced_code(self) -> bool:
-        return self.tag == "Code" and open_fence("".join(self._code)) is not None
+        """Each look reads all of the code; a program that writes that many tags has them in its texts."""
+        if self.tag != "Code":
+            return False
+        self._looks += 1
+        return self._looks > _MAX_LOOKS or open_fence("".join(self._code)) is not None
 
     def _opened(self, mark: str, tag: str) -> Iterator[Piece]:
         if self.tag is not None:
             yield Piece("close", self.tag, "")
-        self.tag, self._line_is_blank, self._code = tag, True, []
+        self.tag, self._line_is_blank, self._code, self._looks = tag, True, [], 0
         yield Piece("open", tag, mark)
 
     def _closed(self, mark: str, tag: str) -> Piece:
