@@ -14,7 +14,7 @@ from deepanalyze.access import SourceAccess
 from deepanalyze.analysis.conversation import DataFile
 from deepanalyze.analysis.events import Fetch
 from deepanalyze.analysis.files import Files
-from deepanalyze.analysis.manifest import Manifest, load_manifest, save_manifest
+from deepanalyze.analysis.manifest import Manifest, load_manifest, record
 from deepanalyze.analysis.request import AnalysisRequest, PlacedFile, PlacedReference
 from deepanalyze.datasources.base import Progress
 from deepanalyze.datasources.fetch import FetchedFile
@@ -31,6 +31,7 @@ class Gathering:
         self, request: AnalysisRequest, workspace: Workspace, sources: SourceAccess, files: Files
     ) -> None:
         self._manifest = Manifest()
+        self._news = Manifest()
         self._present: list[WorkspaceFile] = []
         self._request = request
         self._workspace = workspace
@@ -55,7 +56,9 @@ class Gathering:
         return self._manifest.truncated(self._present)
 
     async def events(self) -> AsyncGenerator[Fetch, None]:
-        """Raises FetchFailed, with all that failed, once everything has ended."""
+        """Raises FetchFailed, with all that failed, once everything has ended. What did arrive is gone then, as it is
+        after a cancellation: the same request brings it again, under the same names.
+        """
         work = asyncio.create_task(self._gather())
         work.add_done_callback(lambda _: self._queue.put_nowait(None))
         try:
@@ -80,9 +83,20 @@ class Gathering:
         jobs += [self._fetch(n, placed) for n, placed in enumerate(self._request.references)]
         if not jobs:
             return
-        await _all_of(jobs)
-        await asyncio.to_thread(save_manifest, self._workspace, self._manifest)
+        try:
+            await _all_of(jobs)
+        except BaseException:
+            await asyncio.to_thread(self._take_back)
+            raise
+        if self._failures:
+            await asyncio.to_thread(self._take_back)
+            return
+        self._manifest = await asyncio.to_thread(record, self._workspace, self._news)
         self._present = list(await asyncio.to_thread(self._workspace.list))
+
+    def _take_back(self) -> None:
+        for name in (*self._news.fetched, *self._news.uploads.values()):
+            self._workspace.remove(name)
 
     async def _fetch(self, index: int, placed: PlacedReference) -> None:
         if known := self._fetched_earlier(placed):
@@ -104,7 +118,7 @@ class Gathering:
             self._queue.put_nowait(failed)
             return
         self._brought[index] = files
-        self._manifest.add(placed.reference, files)
+        self._news.add(placed.reference, files)
         self._queue.put_nowait(_done(placed, files))
 
     def _tell(self, placed: PlacedReference, progress: Progress) -> None:
@@ -137,7 +151,7 @@ class Gathering:
         except DeepAnalyzeError as error:
             self._failures.append((placed.param, error))
         else:
-            self._manifest.uploads[placed.file_id] = name
+            self._news.uploads[placed.file_id] = name
 
     def _adopt_copy(self, path: Path, filename: str) -> str:
         staged = self._workspace.staging / f"upload-{secrets.token_hex(8)}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -70,7 +72,7 @@ def load_manifest(workspace: Workspace) -> Manifest:
     )
 
 
-def save_manifest(workspace: Workspace, manifest: Manifest) -> None:
+def _save(workspace: Workspace, manifest: Manifest) -> None:
     path = workspace.root.parent / _NAME
     part = path.with_suffix(".part")
     with part.open("w") as file:
@@ -80,11 +82,32 @@ def save_manifest(workspace: Workspace, manifest: Manifest) -> None:
     part.replace(path)
 
 
+def record(workspace: Workspace, news: Manifest) -> Manifest:
+    """Adds to what is kept, whoever else does at the same time. Returns all of it."""
+    with _locked(workspace):
+        manifest = load_manifest(workspace)
+        manifest.fetched.update(news.fetched)
+        manifest.uploads.update(news.uploads)
+        manifest.references += news.references
+        _save(workspace, manifest)
+    return manifest
+
+
 def record_fetched(workspace: Workspace, reference: DataReference, files: Sequence[FetchedFile]) -> None:
     """For what was fetched into a thread outside of an analysis, so that its next one knows where it came from."""
-    manifest = load_manifest(workspace)
-    manifest.add(reference, files)
-    save_manifest(workspace, manifest)
+    news = Manifest()
+    news.add(reference, files)
+    record(workspace, news)
+
+
+@contextlib.contextmanager
+def _locked(workspace: Workspace) -> Iterator[None]:
+    directory = os.open(workspace.root.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def fetched_file(fields: Mapping[str, Any]) -> FetchedFile:

@@ -111,6 +111,18 @@ class Workspace:
             raise _not_found(name)
         return descriptor, _described(name, status)
 
+    def remove(self, name: str) -> None:
+        """Removes one listed file, if it is there; folders that it leaves empty stay."""
+        if not names.is_plain(name):
+            return
+        folder, _, file = name.rpartition("/")
+        with contextlib.suppress(OSError), closing(os.open(self.root, DIRECTORY)) as root:
+            if not folder:
+                os.unlink(file, dir_fd=root)
+                return
+            with closing(open_beneath(root, folder, DIRECTORY)) as opened:
+                os.unlink(file, dir_fd=opened)
+
     def size(self) -> int:
         """Bytes of everything below the root."""
         with self._opened_root() as root:

@@ -12,7 +12,7 @@ import pytest
 
 from deepanalyze.analysis.conversation import Turn
 from deepanalyze.analysis.events import Code, Fetch, Text
-from deepanalyze.analysis.manifest import record_fetched
+from deepanalyze.analysis.manifest import load_manifest, record_fetched
 from deepanalyze.datasources.base import (
     DataItem,
     DataSourceConfig,
@@ -20,7 +20,7 @@ from deepanalyze.datasources.base import (
     Downloaded,
     OnProgress,
 )
-from deepanalyze.datasources.fetch import DataReference
+from deepanalyze.datasources.fetch import DataReference, FetchedFile
 from deepanalyze.errors import BlobNotFound, QueryFailed
 from tests.support.desk import ADA, Desk
 from tests.support.model_server import ModelServer
@@ -117,6 +117,53 @@ async def test_whatever_fails_is_told_together_before_any_model_call(
     assert [e.status for e in answer.of(Fetch)].count("failed") == 3
     assert answer.text == ""
     assert server.requests == []
+
+
+async def test_what_arrived_before_a_failure_is_taken_back_and_brought_again_under_its_name(
+    sources: Desk, server: ModelServer
+) -> None:
+    thread = await sources.new_thread()
+    upload_id = await upload(sources, "notes.csv", b"x\n1\n")
+    wrong = DataReference("warehouse", query="SELECT nothing FROM numbers")
+    failed = await sources.ask(references=[NUMBERS, MONTHS, wrong], files=[upload_id], thread=thread)
+    assert failed.error.code == QueryFailed.code
+    assert {e.status for e in failed.of(Fetch)} >= {"done", "failed"}
+    workspace = sources.threads.workspace(thread)
+    assert workspace.list() == []
+    server.say(ANSWER)
+    await sources.ask(references=[NUMBERS, MONTHS], files=[upload_id], thread=thread)
+    names = {file.name.rpartition("/")[2] for file in workspace.list()}
+    assert names == {"query.csv", "01.csv", "02.csv", "notes.csv"}
+
+
+async def test_what_arrived_before_a_cancellation_is_taken_back(desk: Desk) -> None:
+    MeetingConnector.meeting = asyncio.Barrier(2)  # one never comes
+    desk.registry.register_connector_class("meeting", MeetingConnector)
+    await add(desk, "meeting", "late", {})
+    thread = await desk.new_thread()
+    upload_id = await upload(desk, "notes.csv", b"x\n1\n")
+    request = desk.request(references=[DataReference("late", path="a.csv")], files=[upload_id], thread=thread)
+    job = await desk.analyses.start(request)
+    workspace = desk.threads.workspace(thread)
+    async with asyncio.timeout(30):
+        while not workspace.list():  # noqa: ASYNC110 - an upload's arrival is no event
+            await asyncio.sleep(0.01)
+    assert job.cancel()
+    await job.wait()
+    assert workspace.list() == []
+
+
+async def test_fetches_at_the_same_time_are_all_known(desk: Desk) -> None:
+    workspace = desk.threads.workspace(await desk.new_thread())
+
+    def bring(n: int) -> None:
+        file = FetchedFile(f"{n}.csv", "ds-lake", "lake", "azure_blob", 1)
+        record_fetched(workspace, DataReference("lake", path=f"{n}.csv"), [file])
+
+    await asyncio.gather(*(asyncio.to_thread(bring, n) for n in range(40)))
+    manifest = load_manifest(workspace)
+    assert set(manifest.fetched) == {f"{n}.csv" for n in range(40)}
+    assert len(manifest.references) == 40
 
 
 class MeetingConnector(DataSourceConnector):
