@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -14,6 +16,7 @@ import pytest
 from deepanalyze.sandbox import SandboxMode
 from tests.support.sandbox import ISOLATIONS, made_workspace, processes_with, sandbox_or_skip, started_kernel
 
+_PR_SET_CHILD_SUBREAPER = 36
 _SERVER = """
 import asyncio, sys
 from pathlib import Path
@@ -90,6 +93,35 @@ async def test_a_fork_bomb_ends_with_its_kernel(isolation: SandboxMode, tmp_path
             assert result.status in ("timeout", "died")
         async with started_kernel(sandbox, workspace) as kernel:
             assert (await kernel.execute("1", timeout_s=60)).output == "1\n"
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+async def test_a_closed_kernel_leaves_process_1_nothing_to_reap(
+    isolation: SandboxMode, tmp_path: Path
+) -> None:
+    """In a container process 1 is often the server itself, or a program that reaps nobody."""
+    sandbox = await sandbox_or_skip(isolation)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        before = set(_dead_children())
+        with made_workspace(tmp_path) as workspace:
+            async with started_kernel(sandbox, workspace) as kernel:
+                assert (await kernel.execute("1", timeout_s=60)).output == "1\n"
+        assert not set(_dead_children()) - before
+    finally:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _dead_children() -> list[int]:
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                state, parent = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[:2]
+                if state == "Z" and int(parent) == os.getpid():
+                    found.append(int(entry))
+    return found
 
 
 async def _until_gone(mark: str) -> bool:

@@ -40,19 +40,32 @@ async def find_environment(python: Path) -> PythonEnvironment:
             python, "-c", _ASK, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(_ASK_TIMEOUT_S):
-            output, errors = await process.communicate()
+        try:
+            async with asyncio.timeout(_ASK_TIMEOUT_S):
+                output, errors = await process.communicate()
+        finally:
+            await _ended(process)
+        if process.returncode != 0:
+            raise ValueError(errors.decode(errors="replace").strip()[-500:])
         answer = json.loads(output)
-    except (OSError, ValueError, TimeoutError) as error:
+    except TimeoutError:
+        raise SandboxUnavailable(
+            f"the kernels' interpreter {python} did not answer within {_ASK_TIMEOUT_S} s"
+        ) from None
+    except (OSError, ValueError) as error:
         raise SandboxUnavailable(f"the kernels' interpreter {python} does not run: {error}") from None
-    if process.returncode != 0:
-        raise SandboxUnavailable(f"the kernels' interpreter {python} does not run: {errors.decode()[-500:]}")
     if tuple(answer["version"]) < _OLDEST:
         found = ".".join(map(str, answer["version"]))
         raise SandboxUnavailable(
             f"the kernels' interpreter {python} is Python {found}; 3.11 or later is needed"
         )
     return _environment(answer["executable"], answer["prefixes"], answer["user_site"])
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 def _environment(executable: str, prefixes: list[str], user_site: str | None) -> PythonEnvironment:

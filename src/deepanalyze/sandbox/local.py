@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from deepanalyze.errors import SandboxUnavailable
@@ -55,12 +55,12 @@ class LocalSandbox:
             files[name] = content
         elif self._making_fonts is None:
             self._making_fonts = asyncio.create_task(self._make_fonts())
-        runtime = await asyncio.to_thread(make_runtime_dir, files, workspace.owner_uid)
+        runtime = await _made_runtime_dir(files, workspace)
         try:
             program = self._kernel_program(self._confinement.places(workspace, runtime))
             process = await self._started(program, workspace, runtime, self._limits.start_timeout_s)
         except BaseException:
-            remove_runtime_dir(runtime)
+            await asyncio.to_thread(remove_runtime_dir, runtime)
             raise
         return JupyterKernel(process, runtime, Wire(key), self._limits, lambda: remove_runtime_dir(runtime))
 
@@ -73,13 +73,13 @@ class LocalSandbox:
                 await asyncio.to_thread(self._fonts.take, workspace)
 
     async def _run_to_ready(self, program: Callable[[Places], list[str]], workspace: Workspace) -> None:
-        runtime = await asyncio.to_thread(make_runtime_dir, {}, workspace.owner_uid)
+        runtime = await _made_runtime_dir({}, workspace)
         try:
             places = self._confinement.places(workspace, runtime)
             process = await self._started(program(places), workspace, runtime, _PROGRAM_TIMEOUT_S)
             await process.close()
         finally:
-            remove_runtime_dir(runtime)
+            await asyncio.to_thread(remove_runtime_dir, runtime)
 
     @contextlib.asynccontextmanager
     async def _spare_workspace(self) -> AsyncIterator[Workspace]:
@@ -96,7 +96,7 @@ class LocalSandbox:
     async def _started(
         self, program: list[str], workspace: Workspace, runtime: Path, timeout_s: float
     ) -> SandboxedProcess:
-        command = self._confinement.command(program, workspace, runtime)
+        command = await asyncio.to_thread(self._confinement.command, program, workspace, runtime)
         try:
             process = SandboxedProcess.start(command, supervised=self._confinement.supervised)
         except OSError as error:
@@ -119,6 +119,15 @@ class LocalSandbox:
         module = ["-P", "-m", "deepanalyze_kernel.kernel"]
         bound = str(2 * self._limits.output_bytes)  # the kernel's honesty must not hide that the server cuts
         return [self._python.executable, *module, places.runtime, places.workspace, bound]
+
+
+async def _made_runtime_dir(files: Mapping[str, bytes], workspace: Workspace) -> Path:
+    making = asyncio.ensure_future(asyncio.to_thread(make_runtime_dir, files, workspace.owner_uid))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.to_thread(remove_runtime_dir, await making)
+        raise
 
 
 async def _last_words(process: SandboxedProcess) -> str:

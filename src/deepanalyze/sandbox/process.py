@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _MAX_WORDS_BYTES = 16 * 1024
-_SUPERVISOR_GRACE_S = 5.0
+_GRACE_S = 5.0
 _LEADER_GRACE_S = 5.0
 
 
@@ -19,7 +19,8 @@ class SandboxedProcess:
     """Started on the event loop's own thread, because what ends it with its parent counts from that thread.
 
     `supervised`: its stdin is the lifeline of a supervisor, which ends everything when it is cut. Otherwise it is
-    bwrap, whose first child leads the process namespace.
+    bwrap, whose first child leads the process namespace: bwrap ends after it, and so leaves no orphan for process 1,
+    which in a container may be this server.
     """
 
     def __init__(self, popen: subprocess.Popen[bytes], *, supervised: bool) -> None:
@@ -74,13 +75,13 @@ class SandboxedProcess:
             if leader is not None:
                 opened.callback(os.close, leader)
             self._cut_lifeline()
-            if self._supervised:
-                await self._ends_within(_SUPERVISOR_GRACE_S)
+            if leader is not None:
+                await _until_gone(leader)
+            if self._supervised or leader is not None:
+                await self._ends_within(_GRACE_S)
             if self.alive:
                 self._popen.kill()
             await self._ended.wait()
-            if leader is not None:
-                await _until_gone(leader)
         self.stop_listening()
 
     def _cut_lifeline(self) -> None:
