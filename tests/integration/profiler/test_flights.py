@@ -40,13 +40,15 @@ def done(bench: Bench, flights: pd.DataFrame, tmp_path_factory: pytest.TempPathF
     )
     grouped = flights.groupby("carrier")["dep_delay"].agg(flights="size", avg_dep_delay="mean").reset_index()
     grouped.merge(pd.read_csv(sample("airlines.csv"))).to_csv(folder / "carriers.csv", index=False)
-    (folder / "weather/2013").mkdir(parents=True)
     for month, part in pd.read_csv(sample("weather.csv")).groupby("month"):
-        part.to_csv(folder / f"weather/2013/{month:02}.csv", index=False)
+        part.to_csv(folder / f"{month:02}.csv", index=False)
     files = [
         DataFile("carriers.csv", 1, "flights", "postgresql", sql=SQL, rows=16),
         DataFile("flights.csv", 1, "flights", "postgresql", sql='SELECT * FROM "flights"', rows=len(flights)),
-        *(DataFile(f"weather/2013/{m:02}.csv", 1, "weather", "azure_blob", path="w") for m in range(1, 13)),
+        *(
+            DataFile(f"{m:02}.csv", 1, "weather", "azure_blob", path=f"weather/2013/{m:02}.csv")
+            for m in range(1, 13)
+        ),
     ]
     return asyncio.run(bench.ask(folder, QUESTION, files))
 
@@ -64,16 +66,18 @@ def test_mean_delay_of_every_carrier_to_the_cent(done: Analysed, flights: pd.Dat
 def test_it_says_what_matters(done: Analysed) -> None:
     for text in (
         "`dep_delay` averages **12.64 minutes** over 328,521 rows",
-        "all of weather",
-        "`precip`",
+        "from 11.37 at 0 up to 38.66 at 0.07 to 1.21",
         "`visib`",
-        "Background: `hour`",
+        "**Background**, which the model holds constant: `hour`",
     ):
         assert text in done.answer
     assert (
         "computed from flights (336,776 rows), the more complete one, not from carriers (16 rows)"
         in done.answer
     )
+    shares = "**Weather** as a whole (9 columns) explains **4.6 %** of the variance of `dep_delay`"
+    assert done.answer.startswith(f"<Answer>\n{shares} between single rows, **`carrier`** **1.2 %**")
+    assert done.report.startswith(f"# {QUESTION}\n\n## Answer\n\n{shares}")
     assert "do not prove that one thing causes the other" in done.answer
     assert "found no partner" in done.answer
 

@@ -33,7 +33,7 @@ def summary(plan: Plan) -> tuple[str, str, str | None, list[str]]:
         ("departure delay over time", ("trend", "flights", "dep_delay", [])),
         ("monthly average temperature", ("trend", "weather", "temp", [])),
         ("air time vs distance", ("relation", "flights", "air_time", ["distance"])),
-        ("correlation between temperature and humidity", ("relation", "weather", "temp", ["humid"])),
+        ("correlation between temperature and humidity", ("relation", "weather", "humid", ["temp"])),
         ("average delay by hour", ("aggregate", "flights", "dep_delay", ["hour"])),
         ("departure delay by day of the week", ("aggregate", "flights", "dep_delay", ["weekday"])),
         ("tell me about this data", ("overview", "flights", None, [])),

@@ -42,8 +42,7 @@ def answer(state: State) -> str:
             ]
         )
     found = findings_of(state)
-    # that a question was not understood matters most; what was assumed can wait
-    astray = "study" in state.failures or (state.plan is not None and state.plan.kind == "overview")
+    astray = went_astray(state)
     points = "\n".join(f"- {point}" for point in found.points)
     quality = "\n".join(f"- {note}" for note in quality_notes(state)[:10])
     caveats = " ".join(found.caveats)
@@ -63,6 +62,11 @@ def answer(state: State) -> str:
 
 def join(parts: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part)
+
+
+def went_astray(state: State) -> bool:
+    """That a question was not answered matters most; what was assumed can wait."""
+    return "study" in state.failures or (state.plan is not None and state.plan.kind == "overview")
 
 
 def understanding_notes(state: State) -> list[str]:
@@ -92,7 +96,7 @@ def understanding_notes(state: State) -> list[str]:
 
 def columns_there_are(data: Data) -> str:
     told = [
-        f"{spoken(t.name)}: {listed([spoken(c.name) for c in t.columns], 40)}"
+        f"{spoken(t.name)}: {listed([spoken(c.name) for c in t.columns if c.name != 'source_file'], 40)}"
         for t in list(data.tables.values())[:8]
     ]
     return f"The columns are: {'; '.join(told)}."

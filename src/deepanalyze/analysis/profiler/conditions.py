@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,10 +36,12 @@ TOWARDS = {"to": {"destination", "to", "target"}, "from": {"origin", "from", "so
 class Condition:
     column: Column
     operator: Operator
-    value: str | float | tuple[str, ...]
+    value: str | float | bool | tuple[str, ...]
 
     @property
     def words(self) -> str:
+        if self.value is True:
+            return f"{self.column.name} is true"
         if isinstance(self.value, tuple):
             return f"{self.column.name} is {' or '.join(self.value)}"
         if self.operator == "month":
@@ -60,22 +62,36 @@ class Condition:
 def conditions_of(reading: Reading, data: Data, reachable: Sequence[str]) -> list[Condition]:
     """Only on columns of the tables at hand; `reachable` has the main one first."""
     return [
-        *comparisons(reading, reachable),
+        *comparisons(reading, data, reachable),
         *named_values(reading, data, reachable),
         *calendar_conditions(reading, data, reachable[0]),
     ]
 
 
-def comparisons(reading: Reading, reachable: Sequence[str]) -> list[Condition]:
-    found = []
+def comparisons(reading: Reading, data: Data, reachable: Sequence[str]) -> list[Condition]:
+    return [found for _, found in compared(reading, data, reachable) if found]
+
+
+def unplaced(reading: Reading, data: Data, reachable: Sequence[str]) -> list[str]:
+    """The words of comparisons that fit no column."""
+    return [text for text, found in compared(reading, data, reachable) if found is None]
+
+
+def compared(
+    reading: Reading, data: Data, reachable: Sequence[str]
+) -> Iterator[tuple[str, Condition | None]]:
     for match in COMPARISON.finditer(reading.normalised):
-        column = measure_near(reading, match.start(), reachable)
-        if column:
-            operator: Operator = next(
-                (sign for word, sign in SIGNS if match.group("op").startswith(word)), ">"
-            )
-            found.append(Condition(column, operator, float(match.group(2).replace(",", ""))))
-    return found
+        value = float(match.group(2).replace(",", ""))
+        column = measure_near(reading, match.start(), reachable) or only_one_in_range(value, reachable, data)
+        operator: Operator = next((sign for word, sign in SIGNS if match.group("op").startswith(word)), ">")
+        yield match.group(0).strip(), Condition(column, operator, value) if column else None
+
+
+def only_one_in_range(value: float, reachable: Sequence[str], data: Data) -> Column | None:
+    """ "earn more than 60000" names no column, but only one may be meant."""
+    numbers = data.tables[reachable[0]].of_kind("number")
+    fitting = [c for c in numbers if isinstance(c.low, int | float) and c.low <= value <= c.high]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def measure_near(reading: Reading, place: int, reachable: Sequence[str]) -> Column | None:

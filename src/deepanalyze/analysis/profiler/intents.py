@@ -22,6 +22,7 @@ REVERSED = re.compile(
 )
 OF_ON = re.compile(r"\b(impacts?|effects?|influences?)\b.* on\b")
 COUNT = re.compile(r"\b(how many|number of|count of|counts?|how often)\b")
+BY_COUNT = re.compile(r"\b(?:by|with the (?:most|highest|largest)) (?:number of|count of|counts?\b)")
 TOP = re.compile(
     r"\b(top|bottom|highest|lowest|best|worst|most|least|largest|smallest|biggest|greatest|fewest|longest|shortest"
     r"|cheapest|maximum|minimum)\b"
@@ -69,6 +70,12 @@ def intent_of(reading: Reading) -> Intent:
     grouped = grouped_mentions(reading)
     measures = [m for m in reading.mentions if m not in grouped]
     top, ascending = top_of(reading), bool(LOW.search(text))
+    if (counted := BY_COUNT.search(text)) and TOP.search(text[: counted.start()]):
+        start = counted.start()
+        groups = tuple(
+            m for m in reading.mentions if reading.words[m.first].start < start and not is_measured(m)
+        )
+        return Intent("count", None, groups, "count", top or 10, ascending)
     if COUNT.search(text) and not statistic:
         if TREND.search(text) and not [m for m in grouped if not may_be_time(m)]:
             return Intent("trend", None, tuple(grouped), "count")
@@ -77,6 +84,10 @@ def intent_of(reading: Reading) -> Intent:
         return Intent("count", first_measure(measures), tuple(grouped), "count", top, ascending)
     if RELATION.search(text) and len(reading.mentions) > 1:
         target, *rest = reading.mentions
+        if len(rest) == 1 and re.search(
+            r"\bbetween\b", text
+        ):  # "between price and revenue": price comes first
+            target, rest = rest[0], [target]
         return Intent("relation", target, tuple(rest), statistic)
     if TOP.search(text) and reading.mentions:
         return top_intent(reading, grouped, statistic, top, ascending)

@@ -88,6 +88,7 @@ CHINESE: tuple[tuple[str, str], ...] = (
     ("数量", " quantity "), ("地区", " region "),
     ("区域", " region "), ("城市", " city "), ("国家", " country "), ("客户", " customer "),
     ("产品", " product "), ("商品", " product "),
+    ("门店", " store "), ("商店", " store "), ("店铺", " store "), ("统计", " "), ("请", " "),
     ("订单", " order "), ("类别", " category "), ("部门", " department "), ("工资", " salary "),
     ("薪水", " salary "), ("员工", " employee "),
     ("年龄", " age "), ("性别", " gender "), ("评分", " rating "), ("平均", " average "),
@@ -131,6 +132,9 @@ STOP_WORDS = frozenset(
     [
         "a",
         "an",
+        "hello",
+        "hey",
+        "thanks",
         "and",
         "are",
         "as",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from deepanalyze.analysis.profiler.conditions import Condition, conditions_of
+from deepanalyze.analysis.profiler.conditions import Condition, conditions_of, unplaced
 from deepanalyze.analysis.profiler.facts import GROUPINGS, Column, Data, Table
 from deepanalyze.analysis.profiler.intents import Intent, Kind, Statistic, intent_of, is_additive
 from deepanalyze.analysis.profiler.mentions import Mention, Reading, read_question
 from deepanalyze.analysis.profiler.plan import Field, Frame, Plan
-from deepanalyze.analysis.profiler.words import name_words
+from deepanalyze.analysis.profiler.words import closeness, name_words
 
+JUDGED = re.compile(r"\b(?:best|worst)\b")
+NOT_JUDGED = (
+    "The question does not say by which measure to judge, so rows were counted; "
+    "ask, for example, for the highest average of a column."
+)
 CELLS = 20_000_000  # values to compare before it takes too long
 
 
@@ -21,7 +27,7 @@ def plan_for(question: str, data: Data) -> Plan:
     base = base_for(intent, reading, data)
     frame = Frame(base, data)
     notes = [*choice_notes(intent, base, data)]
-    conditions = conditions_for(reading, frame)
+    conditions = conditions_for(reading, frame, notes)
     plan = Plan(
         intent.kind,
         base,
@@ -36,6 +42,8 @@ def plan_for(question: str, data: Data) -> Plan:
     else:
         plan = grouped_plan(plan, intent, reading, frame, target, notes)
     label_of, label = label_for(plan, frame)
+    if plan.kind == "count" and plan.target is None and JUDGED.search(reading.normalised):
+        notes.append(NOT_JUDGED)
     missing = unreachable(intent, frame)
     if missing:
         notes.append(f"No key links {', '.join(missing)} to {base.name}, so those columns were left out.")
@@ -98,7 +106,7 @@ def columns_first(intent: Intent, base: Table) -> str:
     return next(c.name for c in (intent.target.columns if intent.target else ()) if c.table == base.name)
 
 
-def conditions_for(reading: Reading, frame: Frame) -> tuple[Condition, ...]:
+def conditions_for(reading: Reading, frame: Frame, notes: list[str]) -> tuple[Condition, ...]:
     reachable = [
         frame.base.name,
         *(n for n in frame.data.tables if n != frame.base.name and frame.reaches(n)),
@@ -108,6 +116,10 @@ def conditions_for(reading: Reading, frame: Frame) -> tuple[Condition, ...]:
         place = frame.field(condition.column)
         if place:
             found.append(replace(condition, column=replace(condition.column, name=place.name)))
+    notes += [
+        f"The condition “{words}” fits no column and was left out."
+        for words in unplaced(reading, frame.data, reachable)
+    ]
     return tuple(found)
 
 
@@ -201,6 +213,11 @@ def grouped_plan(
             target = None
         elif target.column.kind == "number":
             kind, statistic = "aggregate", "sum"
+        elif target.column.kind == "boolean":
+            plan, target = (
+                replace(plan, conditions=(*plan.conditions, Condition(target.column, "==", True))),
+                None,
+            )
     if kind == "relation":
         return relation_plan(plan, target, groups, statistic)
     if target is None and statistic in (None, "mean", "median", "sum", "min", "max") and kind != "count":
@@ -311,11 +328,18 @@ def label_for(plan: Plan, frame: Frame) -> tuple[str | None, Field | None]:
 
 
 def name_in(table: Table, key: str) -> Column | None:
-    """What a look-up table calls the rows of its key: a column named so, else its one text that is never repeated."""
+    """What a look-up table calls the rows of its key."""
     texts = [c for c in table.columns if c.kind in ("category", "text", "id") and c.name != key]
     named = next((c for c in texts if is_label(c)), None)
-    unique = [c for c in texts if c.kind != "id" and c.distinct == table.rows - c.missing > 1]
-    return named or (unique[0] if len(unique) == 1 and len(unique[0].name) > 1 else None)
+    same = [
+        c for c in texts if c.kind != "id" and c.distinct == table.rows - c.missing > 1 and alike(c.name, key)
+    ]
+    return named or next(iter(same), None)
+
+
+def alike(name: str, key: str) -> bool:
+    """`airline` beside `carrier`: two words for one thing."""
+    return any(closeness(a, b) >= 0.8 for a in name_words(name) for b in name_words(key))
 
 
 def is_label(column: Column) -> bool:

@@ -63,7 +63,8 @@ def value_text(plan: Plan, value: float | None) -> str:
         return number(value)
     if plan.target.column.kind == "boolean" and plan.statistic == "mean":
         return percent(value)
-    return with_unit(fixed(value), plan.target)
+    whole = plan.statistic not in ("mean", "median") and value is not None and float(value).is_integer()
+    return with_unit(number(value) if whole else fixed(value), plan.target)
 
 
 def tell_total(plan: Plan, study: Mapping[str, Any]) -> Findings:
@@ -83,7 +84,7 @@ def tell_total(plan: Plan, study: Mapping[str, Any]) -> Findings:
     )
     missing = f" {rows(overall['missing'])} have no value and do not count." if overall["missing"] else ""
     spread = (
-        f"Median {fixed(overall['median'])}, from {fixed(overall['min'])} to {fixed(overall['max'])}, "
+        f"Median {number(overall['median'])}, from {number(overall['min'])} to {number(overall['max'])}, "
         f"standard deviation {fixed(overall['sd'])}."
     )
     return Findings(text + missing, (spread,), (lines_table(study, "measure"),))
@@ -109,8 +110,8 @@ def tell_groups(plan: Plan, study: Mapping[str, Any]) -> Findings:
     else:
         headline = (
             f"The {measure_name(plan)} by {groups}{condition_words(plan)} runs from "
-            f"**{value_text(plan, last[at])}** ({safe(last[0])}) to "
-            f"**{value_text(plan, first[at])}** ({safe(first[0])}) over {several(study['groups'], 'group')}."
+            f"**{value_text(plan, last[at])}** for {safe(last[0])} to "
+            f"**{value_text(plan, first[at])}** for {safe(first[0])}, over {several(study['groups'], 'group')}."
         )
     if plan.distinct:
         headline = (
@@ -145,7 +146,7 @@ def lines_table(study: Mapping[str, Any], head: str) -> str:
     text = table(
         [head, *(names.get(c, c) for c in study["columns"])], shown, right=range(1, len(study["columns"]) + 1)
     )
-    return text + (f"\n\n*{left:,} more groups are not shown.*" if left > 0 else "")
+    return text + (f"\n\n*{several(left, 'more group')} not shown.*" if left > 0 else "")
 
 
 def cell(column: str, value: float | None) -> str:
@@ -235,10 +236,9 @@ def tell_overview(state: State, plan: Plan, study: Mapping[str, Any]) -> Finding
     ]
     headline = f"The data: {listed(told)}."
     if study["cells"]:
-        headline += (
-            f" In {spoken(plan.base.name)}, the largest, "
-            f"{percent(study['missing'] / study['cells'])} of all cells are empty."
-        )
+        largest = f"{spoken(plan.base.name)}{', the largest' if len(tables) > 1 else ''}"
+        gaps = percent(study["missing"] / study["cells"]) if study["missing"] else "none"
+        headline += f" Of the cells of {largest}, {gaps} {'are' if study['missing'] else 'is'} empty."
     points = []
     for a, b, r in plan.base.correlations[:4]:
         if abs(r) >= 0.3:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from deepanalyze.analysis.profiler.findings import Findings, condition_words, unit_of, with_unit
 from deepanalyze.analysis.profiler.plan import Field, Plan
-from deepanalyze.analysis.profiler.prose import fixed, listed, percent, safe, several, spoken, table
+from deepanalyze.analysis.profiler.prose import fixed, listed, number, percent, safe, several, spoken, table
 
 SMALL = 0.001  # share of variance below which a driver is not worth a sentence
 Level = Sequence[Any]  # label, n, mean, ci95, adjusted
@@ -34,43 +35,88 @@ def tell(plan: Plan, study: Mapping[str, Any]) -> Findings:
 
 
 def headline(plan: Plan, study: Mapping[str, Any], used: Sequence[str]) -> str:
-    target, event = plan.target, study["event"]
-    assert target is not None
-    if event or target.column.kind == "boolean":
-        value = f"is “{safe(event)}”" if event else "is true"
-        typical = (
-            f"{spoken(target.name)} {value} in {percent(study['mean'])} of {study['n']:,} "
-            f"rows{condition_words(plan)}."
-        )
-    else:
-        typical = (
-            f"{spoken(target.name)} averages **{with_unit(fixed(study['mean']), target)}** over {study['n']:,} rows"
-            f"{condition_words(plan)} (median {fixed(study['median'])}, standard deviation {fixed(study['sd'])})."
-        )
+    """What explains how much, then how far it moves the target, then what is typical."""
+    assert plan.target is not None
     if not used:
-        return f"{typical} None of the drivers that were tried explains a noticeable part of it."
-    inside = {name for names in study["blocks"] for name in plan.blocks[names]}
+        none = (
+            f"None of the drivers that were tried explains a noticeable part of {spoken(plan.target.name)}."
+        )
+        return f"{none} {typical(plan, study)}"
     shares = [
-        (f"{safe(block)} ({len(plan.blocks[block])} columns together)", facts["alone"])
+        (f"{block_name(block)} ({several(len(plan.blocks[block]), 'column')})", facts["alone"])
         for block, facts in study["blocks"].items()
     ]
-    shares += [(spoken(name), study["drivers"][name]["alone"]) for name in used if name not in inside]
-    ranks = [f"**{name} {percent(share)}**" for name, share in sorted(shares, key=lambda s: -s[1])[:6]]
-    members = [
-        f"{spoken(name)} ({percent(study['drivers'][name]['alone'])})" for name in used if name in inside
+    inside = {name for block in study["blocks"] for name in plan.blocks[block]}
+    shares += [
+        (f"**{spoken(name)}**", study["drivers"][name]["alone"]) for name in used if name not in inside
     ]
-    strongest = f" Among those columns the strongest are {listed(members[:4])}." if members else ""
-    if len(ranks) == 1:
-        name, share = shares[0]
-        return (
-            f"{typical} {name} explains **{percent(share)}** of the variance between single "
-            f"rows.{strongest} {together(plan, study)}"
-        )
+    shares = sorted(shares, key=lambda share: -share[1])[:6]
+    (first, most), rest = shares[0], shares[1:]
+    lead = f"{first} explains **{percent(most)}** of the variance of {spoken(plan.target.name)} between single rows"
+    others = listed([f"{name} **{percent(share)}**" for name, share in rest])
+    sentences = [
+        f"{capital(lead)}{', ' if others else ''}{others}{', each taken alone' if others else ''}.",
+        together(plan, study),
+        swings(plan, study, used, inside),
+        typical(plan, study),
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def block_name(block: str) -> str:
+    """ "all of weather" is what charts call it."""
+    return f"**{safe(block.removeprefix('all of '))}** as a whole"
+
+
+def capital(sentence: str) -> str:
+    return re.sub(r"^\*\*[a-z]", lambda start: start[0].upper(), sentence)
+
+
+def typical(plan: Plan, study: Mapping[str, Any]) -> str:
+    target, event = plan.target, study["event"]
+    assert target is not None
+    over = f"{study['n']:,} rows{condition_words(plan)}"
+    if event or target.column.kind == "boolean":
+        value = f"is “{safe(event)}”" if event else "is true"
+        return f"{spoken(target.name)} {value} in {percent(study['mean'])} of {over}."
     return (
-        f"{typical} Share of the variance between single rows that each explains, taken one at a time: "
-        f"{listed(ranks)}.{strongest} "
-        f"{together(plan, study)}"
+        f"{spoken(target.name)} averages **{with_unit(fixed(study['mean']), target)}** over {over} "
+        f"(median {number(study['median'])}, standard deviation {fixed(study['sd'])})."
     )
+
+
+def swings(plan: Plan, study: Mapping[str, Any], used: Sequence[str], inside: Container[str]) -> str:
+    """How far the mean runs: for what was named alone, then for the widest of those that were named together."""
+    wide = sorted((name for name in used if name in inside), key=lambda name: -span_of(study, name))
+    names = [*[name for name in used if name not in inside][:2], *wide[:3]]
+    told_spans = []
+    for name in names:
+        levels = solid_levels(study["drivers"][name], study["n"])
+        if len(levels) < 2:
+            continue
+        low, high = min(levels, key=mean_of), max(levels, key=mean_of)
+        word = "at" if study["drivers"][name]["numeric"] else "for"
+        told_spans.append(
+            f"by {spoken(name)} from {fixed(low[2])} {word} {safe(low[0])} "
+            f"up to {fixed(high[2])} {word} {safe(high[0])}"
+        )
+    if not told_spans:
+        return ""
+    unit = unit_of(plan.target.column) if plan.target else ""
+    return f"The mean{f' (in {unit})' if unit else ''} runs {'; '.join(told_spans)}."
+
+
+def span_of(study: Mapping[str, Any], name: str) -> float:
+    means = [mean_of(level) for level in solid_levels(study["drivers"][name], study["n"])]
+    return max(means) - min(means)
+
+
+def solid_levels(driver: Mapping[str, Any], n: int) -> Sequence[Level]:
+    """Those with rows enough to speak of; all where none has."""
+    least = max(5, min(30, n // 50))
+    return [level for level in driver["levels"] if level[1] >= least and level[0] != "(other)"] or driver[
+        "levels"
+    ]
 
 
 def together(plan: Plan, study: Mapping[str, Any]) -> str:
@@ -80,6 +126,8 @@ def together(plan: Plan, study: Mapping[str, Any]) -> str:
             f"Together with {listed(controls)} it explains **{percent(study['r2'])}**; the rest is not in "
             "these columns."
         )
+    if not controls and study["r2"] < 1.01 * max(study["drivers"][name]["alone"] for name in study["used"]):
+        return "The other columns add nothing to that."
     also = f" with {listed(controls)} as background" if controls else ""
     if len(study["used"]) + len(controls) == 1:
         return (
@@ -94,12 +142,7 @@ def together(plan: Plan, study: Mapping[str, Any]) -> str:
 
 
 def driver_point(name: str, driver: Mapping[str, Any], plan: Plan, study: Mapping[str, Any]) -> str:
-    enough = [
-        level
-        for level in driver["levels"]
-        if level[1] >= max(5, min(30, study["n"] // 50)) and level[0] != "(other)"
-    ]
-    levels = enough or driver["levels"]
+    levels = solid_levels(driver, study["n"])
     effect = f"explains {percent(driver['alone'])} alone and {percent(driver['adds'])} beyond all the others"
     if not driver["numeric"]:
         found = [
@@ -151,39 +194,38 @@ def adjusted_gap(levels: Sequence[Level], plan: Plan, study: Mapping[str, Any]) 
 
 
 def block_points(plan: Plan, study: Mapping[str, Any]) -> list[str]:
-    told_blocks = []
     singles = [name for name in study["used"] if not any(name in names for names in plan.blocks.values())]
-    for block, shares in study["blocks"].items():
-        versus = listed([f"{spoken(name)} {percent(study['drivers'][name]['adds'])}" for name in singles[:3]])
-        against = f" (for comparison: {versus})" if versus else ""
-        told_blocks.append(
-            f"**{safe(block).capitalize()}** together explains {percent(shares['alone'])} alone and adds "
-            f"{percent(shares['adds'])} beyond the rest{against}."
-        )
-    return told_blocks
+    versus = listed([f"{spoken(name)} {percent(study['drivers'][name]['adds'])}" for name in singles[:3]])
+    against = f" (for comparison: {versus})" if versus else ""
+    return [
+        f"{capital(block_name(block))} explains {percent(shares['alone'])} alone and adds {percent(shares['adds'])} "
+        f"beyond the rest{against}."
+        for block, shares in study["blocks"].items()
+    ]
 
 
 def control_points(plan: Plan, study: Mapping[str, Any]) -> list[str]:
-    points = []
+    found = []
     for name, facts in study["controls"].items():
         levels = [level for level in facts["levels"] if level[1] >= 30]
         if len(levels) < 2 or facts["alone"] < SMALL:
             continue
         high, low = max(levels, key=mean_of), min(levels, key=mean_of)
-        points.append(
-            f"**Background: {spoken(name)}** explains {percent(facts['alone'])} alone: the mean runs from "
-            f"{told(low, plan.target)} at {safe(low[0])} to "
-            f"{told(high, plan.target)} at {safe(high[0])}. It is mixed up with the drivers above, so the "
-            "model holds it constant."
+        found.append(
+            f"{spoken(name)} explains {percent(facts['alone'])} alone, with means from "
+            f"{told(low, plan.target)} at {safe(name)} {safe(low[0])} to "
+            f"{told(high, plan.target)} at {safe(name)} {safe(high[0])}"
         )
-    return points
+    if not found:
+        return []
+    return [f"**Background**, which the model holds constant: {'; '.join(found)}."]
 
 
 def weak_points(study: Mapping[str, Any], told: Sequence[str]) -> list[str]:
     weak = [
         f"{spoken(n)} ({percent(study['drivers'][n]['alone'], 2)})" for n in study["used"] if n not in told
     ]
-    return [f"Weaker, or no effect at all: {listed(weak, 12)}."] if weak else []
+    return [f"Weak, or without any effect (share of variance alone): {listed(weak, 12)}."] if weak else []
 
 
 def twin_points(study: Mapping[str, Any]) -> list[str]:

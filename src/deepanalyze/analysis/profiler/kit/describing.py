@@ -71,10 +71,11 @@ def describe(table: str, frame: pd.DataFrame) -> pd.DataFrame:
             row["skew"] = values.skew() if len(values) > 2 else np.nan
         elif kind == "date":
             row |= {"min": str(column.min()), "max": str(column.max())}
-        elif kind in ("category", "boolean"):
+        elif kind in ("category", "boolean") and distinct < len(frame):
             top = column.value_counts().head(5)
             row["top"] = ", ".join(
-                f"{str(value)[:24]} ({count / len(frame):.0%})" for value, count in top.items()
+                f"{str(value)[:24]} ({count / len(frame):.{0 if count >= 0.01 * len(frame) else 1}%})"
+                for value, count in top.items()
             )
         rows.append(row)
     columns = ["column", "kind", "missing", "distinct", "min", "median", "mean", "max", "far", "skew", "top"]

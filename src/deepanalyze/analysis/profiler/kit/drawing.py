@@ -94,6 +94,7 @@ def bars(
                 ha=side,
                 fontsize=8,
                 color=GREY,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
             )
     axis.margins(x=0.12)
     axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))

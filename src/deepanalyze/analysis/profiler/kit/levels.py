@@ -10,7 +10,7 @@ def level_names(lows: Any, highs: Any) -> list[str]:
     for digits in (4, 6, 9, 12, 17):
 
         def text(value: float, digits: int = digits) -> str:
-            short = f"{value:,.0f}" if value == round(value) and abs(value) < 1e12 else f"{value:.{digits}g}"
+            short = f"{value:,.0f}" if value == round(value) and abs(value) < 1e12 else f"{value:,.{digits}g}"
             return short.replace("-", "−")
 
         names = [

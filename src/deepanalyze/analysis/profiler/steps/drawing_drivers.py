@@ -68,7 +68,7 @@ def by_numbers(names: Sequence[str], target: str, axis: str) -> Chart:
         "wide, high = min(3, len(names)), -(-len(names) // 3)",
         "figure, axes = plt.subplots(high, wide, figsize=(4 * wide, 3.2 * high), sharey=True, squeeze=False)",
         "for axis, name in zip(axes.flat, names):",
-        '    dots(axis, effects[name], f"{name} ({alone[name][0]:.1%} of variance)")',
+        '    dots(axis, effects[name], f"{name} ({alone[name][0] * 100:.1f} % of variance)")',
         '    axis.axhline(y.mean(), color=RED, linewidth=1, linestyle="--")',
         "for axis in axes.flat[len(names):]:",
         "    axis.set_visible(False)",

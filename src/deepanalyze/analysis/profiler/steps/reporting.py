@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from deepanalyze.analysis.profiler.answering import NOT_A_MODEL, understanding_notes
+from collections.abc import Sequence
+
+from deepanalyze.analysis.profiler.answering import NOT_A_MODEL, understanding_notes, went_astray
 from deepanalyze.analysis.profiler.code import block, kit, literal
 from deepanalyze.analysis.profiler.plan import Plan
 from deepanalyze.analysis.profiler.prose import listed, rows, safe, several, spoken
-from deepanalyze.analysis.profiler.quality import quality_notes, truncation_note, used_files
+from deepanalyze.analysis.profiler.quality import quality_notes, truncation_note
 from deepanalyze.analysis.profiler.state import State
 from deepanalyze.analysis.profiler.steps.studying import purpose
 from deepanalyze.analysis.profiler.telling import findings_of
@@ -45,11 +47,12 @@ def opening(state: State) -> list[str]:
         for part in (
             f"# {title}",
             f"> {caution}" if caution else "",
-            NOT_A_MODEL,
             "## Answer",
-            *understanding_notes(state),
+            *(understanding_notes(state) if went_astray(state) else ()),
             found.headline,
-            *(f"- {p}" for p in found.points),
+            "\n".join(f"- {p}" for p in found.points),
+            *(() if went_astray(state) else understanding_notes(state)),
+            NOT_A_MODEL,
         )
         if part
     ]
@@ -59,7 +62,7 @@ def figures(state: State) -> list[str]:
     drawn = state.results.get("draw", {}).get("figures", [])
     made = ["## Charts"] if drawn else []
     for path, caption in drawn:
-        made += [f"![{safe(caption, 160)}]({path})", f"*{safe(caption, 200)}*"]
+        made.append(f"![{safe(caption, 160)}]({path})")
     return made
 
 
@@ -80,12 +83,18 @@ def method(state: State) -> list[str]:
     plan = state.plan
     if plan is None:
         return []
-    files = used_files(state)
+    names = [plan.base.name, *(join.link.one for join in plan.joins)]
+    sources = listed([files_words(state.data.tables[name].files) for name in names])
     told = (
-        f"Computed over {rows(plan.base.rows)} of {spoken(plan.base.name)} from "
-        f"{listed([safe(f) for f in files], 6)}. {purpose(plan)}"
+        f"Computed over {rows(plan.base.rows)} of {spoken(plan.base.name)}, from {sources}. {purpose(plan)}"
     )
     return [told, *model_words(plan)]
+
+
+def files_words(files: Sequence[str]) -> str:
+    if len(files) <= 3:
+        return listed([safe(file) for file in files])
+    return f"{len(files):,} files ({safe(files[0])} to {safe(files[-1])})"
 
 
 def model_words(plan: Plan) -> list[str]:
@@ -105,10 +114,10 @@ def model_words(plan: Plan) -> list[str]:
 
 
 def appendix_code(state: State) -> list[str]:
-    """Every column of every table, from the description made earlier."""
+    """The columns of every table, from the description made earlier."""
     return [
         'report.append("## Appendix: the data")',
         "for name, facts in described.items():",
         '    report.append(f"### {cell(name)} ({len(tables[name]):,} rows)")',
-        '    report.append(markdown_table(facts.dropna(axis=1, how="all"), most=200))',
+        "    report.append(markdown_table(appendix(facts), most=60))",
     ]
