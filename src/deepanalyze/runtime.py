@@ -195,7 +195,7 @@ def _signing_key(credentials: CredentialManager) -> bytes:
     return hmac.digest(credentials.signing_secret, b"deepanalyze signed file urls", hashlib.sha256)
 
 
-def _checks(store: Store, sandbox: Sandbox, models: ModelCatalog) -> Mapping[str, Any]:
+def _checks(store: Store, sandbox: Sandbox, models: Catalog) -> Mapping[str, Any]:
     async def check_store() -> Mapping[str, Any]:
         await store.ping()
         return {}
@@ -210,7 +210,9 @@ def _checks(store: Store, sandbox: Sandbox, models: ModelCatalog) -> Mapping[str
         }
 
     async def check_models() -> Mapping[str, Any]:
-        return {"models": [model.id for model in await models.list()]}
+        offered = [model.id for model in await models.list()]
+        silent = list(models.silent_servers())
+        return {"status": "degraded" if silent else "ok", "models": offered, "not_answering": silent}
 
     return {"store": check_store, "sandbox": check_sandbox, "models": check_models}
 

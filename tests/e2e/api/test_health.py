@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import httpx
+
+from deepanalyze.settings import ModelConfig
+from tests.support.server import serving
 
 
 def test_live(anonymous: httpx.Client) -> None:
@@ -18,3 +23,15 @@ def test_ready_has_a_check_for_each_part(anonymous: httpx.Client) -> None:
     assert {"store", "sandbox", "models"} <= set(checks)
     assert checks["sandbox"]["isolation"] in ("bubblewrap", "landlock", "none")
     assert isinstance(checks["sandbox"]["weaker"], list)
+
+
+def test_a_model_server_that_does_not_answer_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    away = ModelConfig(base_url=f"http://127.0.0.1:{port}/v1")
+    with serving(models=(away,)) as server, server.anonymous() as anonymous:
+        answer = anonymous.get("/health/ready")
+    assert answer.status_code == 200  # what needs no model server still works
+    check = answer.json()["checks"]["models"]
+    assert (check["status"], check["not_answering"]) == ("degraded", [f"127.0.0.1:{port}"])
+    assert check["models"] == ["deepanalyze-profiler"]

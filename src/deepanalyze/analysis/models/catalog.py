@@ -48,6 +48,10 @@ class Catalog:
             infos[self._profiler.id] = ModelInfo(self._profiler.id, _OWNER)
         return list(infos.values())
 
+    def silent_servers(self) -> Sequence[str]:
+        """Where the model servers are that did not answer when they were last asked what they list."""
+        return [server.host for server in self._servers if not server.answered]
+
     async def get(self, model_id: str) -> ModelClient:
         if self._profiler is not None and model_id == self._profiler.id:
             return self._profiler

@@ -31,6 +31,7 @@ class ModelServer:
     ) -> None:
         self.config = config
         self.listed: Sequence[ModelInfo] = ()
+        self.answered = True  # when it was last asked what it lists
         self._retries = retries
         self._clock = clock
         self._client: AsyncOpenAI | None = None
@@ -47,6 +48,10 @@ class ModelServer:
             )
         return self._models[model_id]
 
+    @property
+    def host(self) -> str:
+        return host_of(self.config)
+
     async def models(self) -> Sequence[ModelInfo]:
         async with self._listing:  # of this server alone, so that a slow one keeps nobody else waiting
             if self._clock() >= self._stale_at:
@@ -60,14 +65,16 @@ class ModelServer:
             async with asyncio.timeout(_LISTING_TIMEOUT_S):
                 page = await (await self._connected()).models.list()
         except (*FAILURES, TimeoutError) as error:
-            log.warning("model_server_not_listing", host=host_of(self.config), reason=type(error).__name__)
+            log.warning("model_server_not_listing", host=self.host, reason=type(error).__name__)
             self._stale_at = self._clock() + _FAILURE_TTL_S
+            self.answered = False
         else:
             self.listed = [
                 ModelInfo(m.id, getattr(m, "owned_by", None) or OWNER, getattr(m, "created", None) or 0)
                 for m in page.data or ()
             ]
             self._stale_at = self._clock() + _LISTING_TTL_S
+            self.answered = True
 
     def _config_of(self, model_id: str) -> ModelConfig:
         """The protocol that is configured for one model says nothing about its neighbours."""
