@@ -66,6 +66,12 @@ async def test_the_curl_examples_run(demo_server: dict[str, str]) -> None:
     assert '"ds-' in await execute(["bash", "-c", create], demo_server)
 
 
+async def test_the_upload_example_runs(demo_server: dict[str, str]) -> None:
+    [upload] = blocks("docs/how-to/ask-over-http.md", "bash")
+    answer = await execute(["bash", "-c", upload], demo_server)
+    assert "north" in answer[answer.index("<Answer>") :]
+
+
 async def test_the_openai_example_runs(demo_server: dict[str, str]) -> None:
     [example] = blocks("README.md", "python")
     output = await execute([sys.executable, "-c", example], demo_server)
