@@ -99,13 +99,21 @@ def errors_page() -> str:
         if len(words) == 3 and hasattr(errors, words[0]):
             meanings[words[1]] = words[2]
     codes = sorted({(STATUS.get(cls.code, 500), cls.code) for cls in _subclasses(errors.DeepAnalyzeError)})
+    example = {
+        "message": "data source 'sales': …",
+        "type": "data_source_error",
+        "code": "source_unavailable",
+        "param": "messages[0].data_sources[1]",
+        "request_id": "req-…",
+        "details": [],
+    }
     rows = [(f"`{code}`", str(status), meanings.get(code, "")) for status, code in codes if not _startup(code)]
     return f"""# Errors
 
 Every error, of every route, has one shape:
 
 ```json
-{json.dumps({"error": {"message": "data source 'sales': …", "type": "data_source_error", "code": "source_unavailable", "param": "messages[0].data_sources[1]", "request_id": "req-…", "details": []}}, indent=2, ensure_ascii=False)}
+{json.dumps({"error": example}, indent=2, ensure_ascii=False)}
 ```
 
 `message` is for people, `code` is for programs and stays as it is, `param` is the path of the field at fault, and
