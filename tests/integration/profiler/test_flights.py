@@ -78,6 +78,7 @@ def test_it_says_what_matters(done: Analysed) -> None:
     shares = "**Weather** as a whole (9 columns) explains **4.6 %** of the variance of `dep_delay`"
     assert done.answer.startswith(f"<Answer>\n{shares} between single rows, **`carrier`** **1.2 %**")
     assert done.report.startswith(f"# {QUESTION}\n\n## Answer\n\n{shares}")
+    assert "from flights.csv, the 12 files of `weather` (01.csv to 12.csv) and carriers.csv" in done.report
     assert "do not prove that one thing causes the other" in done.answer
     assert "found no partner" in done.answer
 

@@ -278,7 +278,10 @@ DIED = (
 )
 
 
-@pytest.mark.parametrize(("number", "mishap"), [(6, NEW_SESSION), (6, "(no output)"), (1, DIED)])
+@pytest.mark.parametrize(
+    ("number", "mishap"),
+    [(6, NEW_SESSION), pytest.param(6, "(no output)", marks=pytest.mark.long), (1, DIED)],
+)
 async def test_what_got_lost_is_done_again(bench: Bench, shop: Path, number: int, mishap: str) -> None:
     """A busy machine drops outputs and ends idle sessions; the question is answered all the same."""
     done = await bench.ask(shop, "What drives revenue?", ["orders.csv"], mishaps={number: mishap})
@@ -295,7 +298,9 @@ async def test_what_got_lost_is_done_again(bench: Bench, shop: Path, number: int
             "half\n[The code was stopped after 120 s. Take a smaller step.]",
             "The code was stopped after 120 s",
         ),
-        ("Traceback …\nValueError: no such level", "ValueError: no such level"),
+        pytest.param(
+            "Traceback …\nValueError: no such level", "ValueError: no such level", marks=pytest.mark.long
+        ),
     ],
 )
 async def test_falling_back_is_told_first(bench: Bench, shop: Path, mishap: str, why: str) -> None:

@@ -15,7 +15,7 @@ FIGURES = Path("figures")
 FIGURES.mkdir(exist_ok=True)
 BLUE, RED, GREY, LIGHT = "#2b6cb0", "#c05621", "#4a5568", "#cbd5e0"
 plt.rcParams.update({
-    "figure.dpi": 110, "savefig.dpi": 150, "font.size": 10, "axes.titlesize": 12,
+    "figure.dpi": 110, "savefig.dpi": 130, "font.size": 10, "axes.titlesize": 12,
     "axes.titleweight": "bold", "axes.titlelocation": "left",
     "axes.titlepad": 12, "axes.edgecolor": LIGHT, "axes.labelcolor": GREY, "xtick.color": GREY,
     "ytick.color": GREY, "text.color": "#1a202c",

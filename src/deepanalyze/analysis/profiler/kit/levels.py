@@ -67,9 +67,12 @@ def effect_table(y: "pd.Series[float]", levels: "pd.Series[Any]") -> pd.DataFram
     return table.rename_axis(index=None)
 
 
-def explained_alone(y: "pd.Series[float]", levels: "pd.Series[Any]") -> tuple[float, float]:
-    """Share of the variance of y that the levels explain (adjusted for how many they are), and its p-value."""
-    table = effect_table(y, levels)
+def explained_alone(
+    y: "pd.Series[float]", levels: "pd.Series[Any]", table: pd.DataFrame
+) -> tuple[float, float]:
+    """Share of the variance of y that the levels explain (adjusted for how many they are), and its p-value.
+
+    `table` is the levels' effect table."""
     n, k = int(table["n"].sum()), len(table)
     inside = y[levels.notna()]
     total = float(((inside - inside.mean()) ** 2).sum())

@@ -23,6 +23,9 @@ def matched(many: pd.DataFrame, one: pd.DataFrame, on: list[tuple[str, str]]) ->
 
 def is_key(one: pd.DataFrame, columns: list[str]) -> bool:
     """Nearly: a handful of repeated keys (a clock set back) is told and the first one kept."""
+    some = one[columns].head(len(one) // 8).dropna()
+    if some.duplicated().sum() > 0.005 * len(one):  # already more than the whole may have
+        return False
     filled = one[columns].dropna()
     return len(filled) > 1 and len(filled.drop_duplicates()) >= 0.995 * len(filled) >= 0.5 * len(one)
 

@@ -107,11 +107,7 @@ def stack(
         name = name if name not in tables else f"{name}_{len(tables) + 1}"
         notes[name], seen, kept = [], set(), []
         for path, frame in members:
-            digest = (
-                int(pd.util.hash_pandas_object(frame.astype(str), index=False).sum())
-                if len(members) > 1
-                else 0
-            )
+            digest = int(pd.util.hash_pandas_object(frame, index=False).sum()) if len(members) > 1 else 0
             if digest in seen and len(frame):
                 notes[name].append(f"{path} is a copy of another file and was left out")
                 continue

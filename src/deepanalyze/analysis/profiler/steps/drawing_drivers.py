@@ -31,7 +31,7 @@ def charts(plan: Plan, study: Mapping[str, Any]) -> list[Chart]:
 
 
 def importance(plan: Plan, target: str) -> Chart:
-    title = f"What explains {target}: share of variance, alone and beyond the others"
+    title = f"What explains {target}: share of its variance"
     body = [
         'shown = (parts * 100).sort_values("alone", ascending=False).head(14)',
         "figure, axis = plt.subplots(figsize=(9, 1.6 + 0.42 * len(shown)))",

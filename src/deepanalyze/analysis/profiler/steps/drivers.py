@@ -19,7 +19,7 @@ def compare_code(plan: Plan) -> str:
             *target_code(plan.target),
             "levels = pd.DataFrame({name: levels_of(df[name]) for name in [*drivers, *controls]})",
             "effects = {name: effect_table(y, levels[name]) for name in levels}",
-            "alone = {name: explained_alone(y, levels[name]) for name in levels}",
+            "alone = {name: explained_alone(y, levels[name], effects[name]) for name in levels}",
             "strongest = sorted(drivers, key=lambda name: -alone[name][0])[:14]",
             "for name in [*strongest[:3], *controls]:",
             '    print(f"{name}: {alone[name][0]:.2%} of variance", '

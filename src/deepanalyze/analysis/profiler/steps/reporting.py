@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from deepanalyze.analysis.profiler.answering import NOT_A_MODEL, understanding_notes, went_astray
 from deepanalyze.analysis.profiler.code import block, kit, literal
+from deepanalyze.analysis.profiler.facts import Table
 from deepanalyze.analysis.profiler.plan import Plan
 from deepanalyze.analysis.profiler.prose import listed, rows, safe, several, spoken
 from deepanalyze.analysis.profiler.quality import quality_notes, truncation_note
@@ -84,17 +83,18 @@ def method(state: State) -> list[str]:
     if plan is None:
         return []
     names = [plan.base.name, *(join.link.one for join in plan.joins)]
-    sources = listed([files_words(state.data.tables[name].files) for name in names])
+    sources = listed([files_words(state.data.tables[name]) for name in names])
     told = (
         f"Computed over {rows(plan.base.rows)} of {spoken(plan.base.name)}, from {sources}. {purpose(plan)}"
     )
     return [told, *model_words(plan)]
 
 
-def files_words(files: Sequence[str]) -> str:
+def files_words(table: Table) -> str:
+    files = table.files
     if len(files) <= 3:
         return listed([safe(file) for file in files])
-    return f"{len(files):,} files ({safe(files[0])} to {safe(files[-1])})"
+    return f"the {len(files):,} files of {spoken(table.name)} ({safe(files[0])} to {safe(files[-1])})"
 
 
 def model_words(plan: Plan) -> list[str]:
