@@ -19,6 +19,7 @@ from deepanalyze.sandbox.process import SandboxedProcess
 
 _INTERRUPT_GRACE_S = 5.0
 _LAST_OUTPUT_GRACE_S = 1.0
+_WELCOME_S = 5.0  # older kernels send none
 # What waits unread lies in the server's memory: at most the product of the two, for each socket.
 _MAX_MESSAGE_BYTES = 1024**2
 _MAX_QUEUED_MESSAGES = 32
@@ -55,6 +56,7 @@ class JupyterKernel:
         self._iopub.subscribe(b"")
         self._settling: asyncio.Task[None] | None = None
         self._closed = False
+        self._is_heard = False
 
     @property
     def alive(self) -> bool:
@@ -133,6 +135,7 @@ class JupyterKernel:
 
     async def _block(self, code: str, output: BlockOutput) -> CodeStatus:
         """Sends the code and collects its output until the kernel has answered."""
+        await self._until_heard()
         request, frames = self._wire.pack(
             "execute_request",
             {
@@ -152,6 +155,15 @@ class JupyterKernel:
         finally:
             await _abandon(listening)
         return "ok" if reply.content.get("status") == "ok" else "error"
+
+    async def _until_heard(self) -> None:
+        """What a kernel prints before it knows that we listen is lost; its first message there says that it does."""
+        if self._is_heard:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_WELCOME_S):
+                await self._iopub.recv_multipart()
+        self._is_heard = True
 
     async def _reply(self, request: str) -> Message:
         while True:
