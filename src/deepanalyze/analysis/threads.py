@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -97,15 +98,21 @@ class Threads:
         own = self._directory / thread_id
         return Workspace(own / "work", own / "staging", owner_uid=sandbox_uid(thread_id))
 
-    async def expire(self, *, unused_hours: float | None = None) -> list[str]:
+    async def expire(self, *, unused_hours: float | None = None) -> builtins.list[str]:
         """Removes what has not been used for the time to live, or for `unused_hours`. Returns their ids."""
         now = int(self._clock())
         if unused_hours is not None:
             now += self._ttl_s - int(unused_hours * _HOUR_S)
         expired = [thread.id for thread in await self._repository.expired_threads(now)]
+        removed = []
         for thread_id in expired:
-            await self._remove(thread_id)
-        return expired
+            try:
+                await self._remove(thread_id)
+            except OSError as error:  # one that resists must not keep the others
+                log.warning("workspace could not be removed", thread_id=thread_id, error=str(error))
+            else:
+                removed.append(thread_id)
+        return removed
 
     async def clean_orphans(self) -> int:
         """Called once at start: removes directories whose thread is gone. Returns how many."""
@@ -130,7 +137,7 @@ class Threads:
         await self._repository.delete_thread(thread_id)
         await asyncio.to_thread(remove_tree, self._directory / thread_id)
 
-    def _directories_besides(self, known: set[str]) -> list[Path]:
+    def _directories_besides(self, known: set[str]) -> builtins.list[Path]:
         if not self._directory.exists():
             return []
         return [e for e in self._directory.iterdir() if e.is_dir() and e.name not in known]
