@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from deepanalyze.sandbox import CodeResult, Kernel, KernelLimits, SandboxMode
+from deepanalyze.sandbox.opening import NEARLY_ALWAYS_USED
 from deepanalyze.workspace import Workspace
 from tests.support.sandbox import ISOLATIONS, made_workspace, sandbox_or_skip, started_kernel
 
@@ -32,7 +33,7 @@ async def desk(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Desk]:
     mode: SandboxMode = request.param
-    sandbox = await sandbox_or_skip(mode, KernelLimits(output_bytes=20_000))
+    sandbox = await sandbox_or_skip(mode, KernelLimits(output_bytes=20_000), preload=NEARLY_ALWAYS_USED)
     assert sandbox.isolation.name == mode
     with made_workspace(tmp_path_factory.mktemp("desk")) as workspace:
         async with started_kernel(sandbox, workspace) as kernel:
@@ -145,13 +146,13 @@ async def test_files_can_be_copied_moved_and_removed(desk: Desk) -> None:
 
 async def test_a_loop_without_end_is_interrupted_and_state_survives(desk: Desk) -> None:
     await desk.run("kept = 'kept'")
-    result = await desk.run("while True: pass", timeout_s=0.5)
+    result = await desk.run("while True: pass", timeout_s=1)
     assert result.status == "timeout"
     assert (await desk.run("kept")).output == "'kept'\n"
 
 
 async def test_sleeping_and_waiting_code_is_interrupted(desk: Desk) -> None:
-    result = await desk.run("import subprocess; subprocess.run(['sleep', '600'])", timeout_s=0.5)
+    result = await desk.run("import subprocess; subprocess.run(['sleep', '600'])", timeout_s=1)
     assert result.status == "timeout"
     assert (await desk.run("3")).output == "3\n"
 
@@ -220,7 +221,7 @@ async def test_code_that_ignores_the_interrupt_is_ended(isolation: SandboxMode, 
     with made_workspace(tmp_path) as workspace:
         async with started_kernel(sandbox, workspace) as kernel:
             await kernel.execute("import signal", timeout_s=60)
-            stubborn = "signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
+            stubborn = "signal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.pause()"
             result = await kernel.execute(stubborn, timeout_s=1)
             assert result.status == "timeout"
             assert "variables are lost" in result.output

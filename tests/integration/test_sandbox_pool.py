@@ -14,9 +14,10 @@ from deepanalyze.workspace import Workspace
 from tests.support.sandbox import made_workspace, sandbox_or_skip
 
 
-@pytest.fixture
-async def sandbox() -> Sandbox:
-    return await sandbox_or_skip("auto")
+@pytest.fixture(scope="module")
+def sandbox() -> Sandbox:
+    """Probed once; it keeps nothing between kernels."""
+    return asyncio.run(sandbox_or_skip("auto"))
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ from deepanalyze.workspace import Workspace, sandbox_uid
 ISOLATIONS: list[SandboxMode] = ["bubblewrap", "landlock"]
 
 
-async def sandbox_or_skip(mode: SandboxMode, limits: KernelLimits | None = None) -> Sandbox:
-    sandbox = await open_sandbox(mode, limits=limits or KernelLimits())
+async def sandbox_or_skip(
+    mode: SandboxMode, limits: KernelLimits | None = None, *, preload: Sequence[str] = ()
+) -> Sandbox:
+    """Its kernels start without the large libraries, which take most of the time."""
+    sandbox = await open_sandbox(mode, limits=limits or KernelLimits(), preload=preload)
     if isinstance(sandbox, UnavailableSandbox):
         pytest.skip(sandbox.isolation.weaker[0])
     return sandbox
@@ -26,7 +30,9 @@ async def sandbox_or_skip(mode: SandboxMode, limits: KernelLimits | None = None)
 @contextlib.contextmanager
 def made_workspace(directory: Path, thread_id: str = "thread") -> Iterator[Workspace]:
     home = directory / thread_id
-    workspace = Workspace(home / "work", home / "staging", owner_uid=sandbox_uid(thread_id))
+    # Of its own, as a real thread's id is: the end of a kernel is that of all its user's processes.
+    uid = sandbox_uid(f"{home}-{secrets.token_hex(8)}")
+    workspace = Workspace(home / "work", home / "staging", owner_uid=uid)
     workspace.create()
     try:
         yield workspace

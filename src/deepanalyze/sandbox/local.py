@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from deepanalyze.errors import SandboxUnavailable
@@ -29,8 +29,15 @@ _LAST_WORDS_S = 5.0
 class LocalSandbox:
     """Implements `Sandbox`."""
 
-    def __init__(self, confinement: Confinement, python: PythonEnvironment, limits: KernelLimits) -> None:
+    def __init__(
+        self,
+        confinement: Confinement,
+        python: PythonEnvironment,
+        limits: KernelLimits,
+        preload: Sequence[str] = (),
+    ) -> None:
         self._confinement = confinement
+        self._preload = preload
         self._python = python
         self._limits = limits
         self._fonts = FontList(python)
@@ -53,7 +60,7 @@ class LocalSandbox:
         if self._fonts.file is not None:
             name, content = self._fonts.file
             files[name] = content
-        elif self._making_fonts is None:
+        elif self._making_fonts is None or self._making_fonts.cancelled():
             self._making_fonts = asyncio.create_task(self._make_fonts())
         runtime = await _made_runtime_dir(files, workspace)
         try:
@@ -84,7 +91,9 @@ class LocalSandbox:
     @contextlib.asynccontextmanager
     async def _spare_workspace(self) -> AsyncIterator[Workspace]:
         directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="da-spare-"))
-        workspace = Workspace(directory / "work", directory / "staging", owner_uid=sandbox_uid("spare"))
+        # A user of its own: when a supervisor ends, so does everything else of its user.
+        uid = sandbox_uid(directory.name)
+        workspace = Workspace(directory / "work", directory / "staging", owner_uid=uid)
         try:
             directory.chmod(0o711)
             workspace.create()
@@ -118,7 +127,7 @@ class LocalSandbox:
     def _kernel_program(self, places: Places) -> list[str]:
         module = ["-P", "-m", "deepanalyze_kernel.kernel"]
         bound = str(2 * self._limits.output_bytes)  # the kernel's honesty must not hide that the server cuts
-        return [self._python.executable, *module, places.runtime, places.workspace, bound]
+        return [self._python.executable, *module, places.runtime, places.workspace, bound, *self._preload]
 
 
 async def _made_runtime_dir(files: Mapping[str, bytes], workspace: Workspace) -> Path:

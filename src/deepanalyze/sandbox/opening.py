@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,8 @@ from deepanalyze.sandbox.plan import Confinement
 from deepanalyze.sandbox.runtime_dir import clean_left_over
 from deepanalyze.workspace import Workspace
 
+NEARLY_ALWAYS_USED = ("pandas", "matplotlib.pyplot")
+
 SandboxMode = Literal["auto", "bubblewrap", "landlock", "none"]
 
 _log = structlog.get_logger()
@@ -40,9 +42,15 @@ class UnavailableSandbox:
         raise SandboxUnavailable(self._message)
 
 
-async def open_sandbox(mode: SandboxMode, *, limits: KernelLimits, python: Path | None = None) -> Sandbox:
+async def open_sandbox(
+    mode: SandboxMode,
+    *,
+    limits: KernelLimits,
+    python: Path | None = None,
+    preload: Sequence[str] = NEARLY_ALWAYS_USED,
+) -> Sandbox:
     """`auto`: bubblewrap where it runs, else Landlock where it runs. Whatever does not work here is told by
-    `start_kernel` and in `isolation`.
+    `start_kernel` and in `isolation`. `preload`: what a kernel imports before anybody asks for it.
     """
     await asyncio.to_thread(clean_left_over)
     try:
@@ -53,7 +61,7 @@ async def open_sandbox(mode: SandboxMode, *, limits: KernelLimits, python: Path 
         )
     reasons: list[str] = []
     for confinement in _candidates(mode, environment, limits, reasons):
-        sandbox = LocalSandbox(confinement, environment, limits)
+        sandbox = LocalSandbox(confinement, environment, limits, preload)
         try:
             await sandbox.probe()
         except SandboxUnavailable as error:

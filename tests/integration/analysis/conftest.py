@@ -14,7 +14,7 @@ from tests.support.model_server import ModelServer, model_server
 @pytest.fixture(scope="session")
 def sandbox() -> Sandbox:
     """What code runs in here; probing takes a while, and it keeps nothing between kernels."""
-    return asyncio.run(open_sandbox("auto", limits=KernelLimits()))
+    return asyncio.run(open_sandbox("auto", limits=KernelLimits(), preload=()))
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class _App(IPKernelApp):
 
 
 def main() -> None:
-    runtime, workspace, output_bytes = sys.argv[1:]
+    runtime, workspace, output_bytes, *libraries_to_load = sys.argv[1:]
     sys.argv[1:] = []
     ready, complaints = os.dup(1), os.dup(2)  # before ipykernel takes both for the code
     try:
@@ -62,7 +62,7 @@ def main() -> None:
     os.write(ready, b"ready\n")
     os.close(ready)
     os.close(complaints)
-    libraries.preload()
+    libraries.preload(libraries_to_load)
     app.start()
 
 

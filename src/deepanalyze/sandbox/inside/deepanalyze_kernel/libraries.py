@@ -36,9 +36,9 @@ def watch_imports(figures: Figures) -> None:
     )
 
 
-def preload() -> None:
-    """What nearly every analysis imports, while the server still fetches its data."""
-    for name in ("pandas", "matplotlib.pyplot"):
+def preload(names: Sequence[str]) -> None:
+    """While the server still fetches the data."""
+    for name in names:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 
