@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from deepanalyze.api import (
@@ -30,11 +31,12 @@ clients at `/v1`. Errors of every route have one shape, `{"error": {"message", "
 
 def create_app(services: Services) -> FastAPI:
     """Opens nothing and closes nothing: `services` outlives the application."""
-    app = FastAPI(
+    app = FastAPIOffline(  # /docs works where no other server can be reached
         title="DeepAnalyze",
         version=version("deepanalyze-server"),
         description=DESCRIPTION,
         redoc_url=None,
+        static_url="/docs-files",
         redirect_slashes=False,
         middleware=[
             Middleware(Edge),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from deepanalyze.analysis.fetching import fetch_into_thread
 from deepanalyze.api.auth import CurrentPrincipal
 from deepanalyze.api.bodies import JsonRoute
 from deepanalyze.api.chat_request import ReferencedData
@@ -182,21 +183,11 @@ async def fetch(
 ) -> dict[str, Any]:
     """Brings a blob, a table or a query's result into a thread's workspace. Closing the connection stops it."""
     source = runtime.sources.get(principal, id)
-    thread = await (
-        runtime.threads.get(principal, body.thread_id)
-        if body.thread_id
-        else runtime.threads.create(principal)
+    fetching = fetch_into_thread(
+        runtime.sources, runtime.threads, principal, body.reference(source.id), body.thread_id
     )
-    fetching = runtime.sources.fetch(
-        principal, body.reference(source.id), runtime.threads.workspace(thread.id)
-    )
-    try:
-        fetched = await while_connected(request, fetching)
-    except BaseException:
-        if not body.thread_id:
-            await runtime.threads.delete(principal, thread.id)
-        raise
-    return {"thread_id": thread.id, "files": [fetched_object(file) for file in fetched]}
+    thread_id, fetched = await while_connected(request, fetching)
+    return {"thread_id": thread_id, "files": [fetched_object(file) for file in fetched]}
 
 
 def _source(runtime: Services, source: StoredSource) -> dict[str, Any]:

@@ -235,6 +235,19 @@ def test_a_failure_in_the_middle_ends_the_stream_with_one_error(
     error_of(ada.post(CHAT, json=asking()), 502, "model_unavailable")
 
 
+def test_what_was_fetched_before_is_told_to_the_model(
+    admin: httpx.Client, model: ModelServer, sales: str
+) -> None:
+    sql = "SELECT region FROM sales WHERE amount > 15"
+    fetched = admin.post(f"/v1/data-sources/{sales}/fetch", json={"query": sql, "save_as": "big.csv"}).json()
+    model.say(ANSWER)
+    message = {"role": "user", "content": "hi", "thread_id": fetched["thread_id"]}
+    admin.post(CHAT, json={"model": SCRIPTED, "messages": [message]}).raise_for_status()
+    told = json.dumps(model.messages())
+    assert "big.csv" in told
+    assert "FROM sales WHERE amount > 15" in told
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_closing_the_connection_stops_the_model(
     server: ThreadedServer, user: Callable[..., str], model: ModelServer, stream: bool

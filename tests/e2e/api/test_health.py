@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import httpx
@@ -35,3 +36,11 @@ def test_a_model_server_that_does_not_answer_is_named() -> None:
     check = answer.json()["checks"]["models"]
     assert (check["status"], check["not_answering"]) == ("degraded", [f"127.0.0.1:{port}"])
     assert check["models"] == ["deepanalyze-profiler"]
+
+
+def test_the_documentation_needs_no_other_server(anonymous: httpx.Client) -> None:
+    page = anonymous.get("/docs")
+    assert page.status_code == 200
+    assert not re.findall(r"(?:src|href)=[\"']https?:", page.text)
+    for asset in re.findall(r"(?:src|href)=[\"'](/[^\"']+)", page.text):
+        assert anonymous.get(asset).status_code == 200
