@@ -20,8 +20,11 @@ def settings_page() -> str:
 
     rows = [(f"`{row.variable}`", row.default, row.meaning) for row in settings_reference()]
     models = [
-        (f"`{name}`", "required" if field.is_required() else _default(field.get_default(call_default_factory=True)),
-         field.description or "")
+        (
+            f"`{name}`",
+            "required" if field.is_required() else _default(field.get_default(call_default_factory=True)),
+            field.description or "",
+        )
         for name, field in ModelConfig.model_fields.items()
     ]
     return f"""# Settings
@@ -107,7 +110,9 @@ def errors_page() -> str:
         "request_id": "req-…",
         "details": [],
     }
-    rows = [(f"`{code}`", str(status), meanings.get(code, "")) for status, code in codes if not _startup(code)]
+    rows = [
+        (f"`{code}`", str(status), meanings.get(code, "")) for status, code in codes if not _startup(code)
+    ]
     return f"""# Errors
 
 Every error, of every route, has one shape:
@@ -138,8 +143,13 @@ def routes_page() -> str:
     rows = []
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            rows.append((f"`{method.upper()} {path}`", operation.get("summary", ""),
-                         " ".join(sorted(operation["responses"]))))
+            rows.append(
+                (
+                    f"`{method.upper()} {path}`",
+                    operation.get("summary", ""),
+                    " ".join(sorted(operation["responses"])),
+                )
+            )
     return f"""# HTTP API
 
 The whole description, with every field and examples, is served at `/openapi.json` and, for reading, at `/docs`.
@@ -188,7 +198,10 @@ def source_types_page() -> str:
         parts.append(table(("parameter", "default", "meaning"), rows) + "\n")
         for example in template.examples:
             parts.append(f"```json\n{json.dumps(example, indent=2, ensure_ascii=False, default=str)}\n```\n")
-        for title, samples in (("Sample queries", template.sample_queries), ("Path patterns", template.path_patterns)):
+        for title, samples in (
+            ("Sample queries", template.sample_queries),
+            ("Path patterns", template.path_patterns),
+        ):
             if samples:
                 parts.append(f"{title}:\n\n" + "\n".join(f"- {_sample(s)}" for s in samples) + "\n")
     return "\n".join(parts)

@@ -18,7 +18,7 @@ from deepanalyze.sandbox.output import BlockOutput
 from deepanalyze.sandbox.process import SandboxedProcess
 
 _INTERRUPT_GRACE_S = 5.0
-_LAST_OUTPUT_GRACE_S = 1.0
+_LAST_OUTPUT_GRACE_S = 5.0
 _WELCOME_S = 5.0  # older kernels send none
 # What waits unread lies in the server's memory: at most the product of the two, for each socket.
 _MAX_MESSAGE_BYTES = 1024**2
