@@ -98,7 +98,8 @@ def _print(rows: int, results: dict[str, list[Figures]]) -> None:
             for k in ("wall_s", "cpu_s")
         ]
         growth = statistics.median(r["growth_mib"] for r in runs)
-        print(f"{name:28}{wall:9.3f}{ratios[0]:8.2f}{cpu:9.3f}{ratios[1]:8.2f}{growth:12.1f}")
+        grown = "–" if math.isnan(growth) else f"{growth:.1f}"
+        print(f"{name:28}{wall:9.3f}{ratios[0]:8.2f}{cpu:9.3f}{ratios[1]:8.2f}{grown:>12}")
 
 
 def _psql(environment: dict[str, str], out: Path) -> Figures:
