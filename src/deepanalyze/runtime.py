@@ -89,6 +89,11 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
             python=settings.kernel_python,
         )
+        if sandbox.exposes(data_dir.root):
+            raise ConfigurationError(
+                f"data_dir {data_dir.root} lies where generated code may read, in the system's or the kernels' Python "
+                "environment; choose a directory outside of both"
+            )
         kernels = await stack.enter_async_context(
             KernelPool(
                 sandbox,

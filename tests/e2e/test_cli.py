@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import sys
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -79,6 +81,12 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run(tmp_path, "serve", "--port", "0", "--data-dir", str(tmp_path / "file" / "data"))
     assert_one_clear_line(done, str(tmp_path / "file"))
+
+
+def test_a_directory_that_generated_code_could_read_is_refused(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=sys.prefix) as inside:
+        done = run(tmp_path, "serve", "--port", "0", "--log-level", "error", "--data-dir", f"{inside}/data")
+    assert_one_clear_line(done, inside, "generated code")
 
 
 def test_unknown_settings_are_told_with_the_nearest_name(tmp_path: Path) -> None:

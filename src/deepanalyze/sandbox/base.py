@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from deepanalyze.workspace import Workspace
@@ -60,6 +61,9 @@ class Kernel(Protocol):
 class Sandbox(Protocol):
     @property
     def isolation(self) -> Isolation: ...
+
+    def exposes(self, path: Path) -> bool:
+        """Whether isolated code could read what lies there, because the interpreter or the system does too."""
 
     async def start_kernel(self, workspace: Workspace) -> Kernel:
         """Raises SandboxUnavailable when code cannot be isolated or the interpreter cannot start."""

@@ -32,6 +32,11 @@ class PythonEnvironment:
     def bin(self) -> str:
         return os.path.dirname(self.executable)
 
+    def holds(self, path: Path) -> bool:
+        """Whether code in a sandbox, which sees the system and this environment, would see `path` too."""
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(directory) for directory in ("/usr", *self.directories))
+
 
 async def find_environment(python: Path) -> PythonEnvironment:
     """Asks the interpreter itself. Raises SandboxUnavailable when it does not run."""

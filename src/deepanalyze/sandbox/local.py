@@ -47,6 +47,9 @@ class LocalSandbox:
     def isolation(self) -> Isolation:
         return self._confinement.isolation
 
+    def exposes(self, path: Path) -> bool:
+        return self.isolation.name != "none" and self._python.holds(path)
+
     async def probe(self) -> None:
         """Runs a trivial program in it. Raises SandboxUnavailable when that fails."""
         async with self._spare_workspace() as workspace:

@@ -38,6 +38,9 @@ class UnavailableSandbox:
         self._message = f"code cannot be isolated on this machine: {'; '.join(reasons)}. {remedy}"
         self.isolation = Isolation("unavailable", (self._message,), remedy)
 
+    def exposes(self, path: Path) -> bool:
+        return False
+
     async def start_kernel(self, workspace: Workspace) -> JupyterKernel:
         raise SandboxUnavailable(self._message)
 
