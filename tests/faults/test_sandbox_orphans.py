@@ -94,6 +94,7 @@ async def test_a_fork_bomb_ends_with_its_kernel(isolation: SandboxMode, tmp_path
             assert result.status in ("timeout", "died")
         async with started_kernel(sandbox, workspace) as kernel:
             assert (await kernel.execute("1", timeout_s=60)).output == "1\n"
+    assert not processes_with(str(tmp_path)) or await _until_gone(str(tmp_path))
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)

@@ -12,8 +12,11 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_AT_REST = "TtZX"  # stopped, or dead
+_MOST_PASSES = 200
 _LIFELINE = 0  # stdin: a pipe whose other end only the server holds
 
 
@@ -58,19 +61,41 @@ def _wait_for_an_end(child: int) -> int:
 
 
 def end_all(uid: int | None) -> None:
-    """Kills every descendant; all of a user's processes at once where the user is this kernel's own."""
+    """Kills every descendant; all of a user's processes at once where the user is this kernel's own.
+
+    Otherwise they are stopped before they are killed: killed one by one, a fork bomb refills the places faster than
+    they are emptied. A stopped process keeps its place and forks no more, so the bomb comes to rest at its limit.
+    """
     while True:
         if uid is not None:
             _kill_as(uid)
-        for pid in _descendants():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        else:
+            _bring_to_rest()
+        for process in _descendants():
+            _signal(process.pid, signal.SIGKILL)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
             return
         time.sleep(0.002)
+
+
+def _bring_to_rest() -> None:
+    """Stops descendants until none runs. Bounded, for one may be stuck in the kernel, or wake the others."""
+    for _ in range(_MOST_PASSES):
+        running = [process for process in _descendants() if process.state not in _AT_REST]
+        if not running:
+            return
+        for group in {process.group for process in running} - {os.getpgrp()}:
+            _signal(-group, signal.SIGSTOP)  # a whole group at one instant
+        for process in running:
+            _signal(process.pid, signal.SIGSTOP)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def _kill_as(uid: int) -> None:
@@ -87,17 +112,24 @@ def _kill_as(uid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _descendants() -> list[int]:
-    children: dict[int, list[int]] = {}
+class _Process(NamedTuple):
+    pid: int
+    state: str
+    group: int
+
+
+def _descendants() -> list[_Process]:
+    children: dict[int, list[_Process]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):
-                fields = Path("/proc", entry, "stat").read_text(errors="replace").rpartition(")")[2].split()
-                children.setdefault(int(fields[1]), []).append(int(entry))
-    found: list[int] = []
+                stat = Path("/proc", entry, "stat").read_text(errors="replace")
+                state, parent, group, *_ = stat.rpartition(")")[2].split()
+                children.setdefault(int(parent), []).append(_Process(int(entry), state, int(group)))
+    found: list[_Process] = []
     waiting = [os.getpid()]
     while waiting:
         below = children.get(waiting.pop(), [])
         found += below
-        waiting += below
+        waiting += [process.pid for process in below]
     return found
