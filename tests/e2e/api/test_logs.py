@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import httpx
@@ -27,6 +28,9 @@ def test_every_record_of_a_request_has_time_request_and_user(
         ada.post(path, json={"path": "missing"}, headers={"X-Request-ID": "fetch-2"})
         [file] = ada.get(f"/v1/threads/{thread}/files").json()["data"]
         assert anonymous.get(file["url"]).status_code == 200
+        # The server's thread writes the record once the answer is sent, and the client may be quicker than that.
+        while stream.getvalue().count('"event": "request"') < 5:
+            time.sleep(0.005)
     text = stream.getvalue()
     records = [json.loads(line) for line in text.splitlines()]
     assert all(record["timestamp"] for record in records)
