@@ -208,7 +208,7 @@ class SourceAccess:
             )
         if connector_class.admin_only:
             raise PermissionDenied(f"only administrators may add sources of type {type_name!r}", param="type")
-        for name in sorted(connector_class.admin_only_fields & config.keys()):
+        for name in sorted(connector_class.admin_only_in(config)):
             raise PermissionDenied(
                 f"only administrators may set {name!r}; give explicit credentials instead",
                 param=f"config.{name}",

@@ -14,14 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from deepanalyze.datasources.base import (
-    DataItem,
-    DataSourceConfig,
-    DataSourceConnector,
-    Progress,
-    SupportsDownload,
-    SupportsExport,
-)
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, Progress
+from deepanalyze.datasources.capabilities import SupportsDownload, SupportsExport
 from deepanalyze.datasources.fetch import DataReference, fetch
 from deepanalyze.datasources.limits import Limits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.datasources.masking import MASK

@@ -9,13 +9,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from deepanalyze.datasources.base import (
-    DataItem,
-    DataSourceConfig,
-    DataSourceConnector,
-    Downloaded,
-    OnProgress,
-)
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
+from deepanalyze.datasources.capabilities import Downloaded
 from deepanalyze.errors import BlobNotFound, SourceAuthenticationFailed
 
 PASSWORD = "open sesame"

@@ -16,9 +16,11 @@ from deepanalyze.datasources.base import (
     DataSourceConfig,
     DataSourceConnector,
     DataSourceType,
+    Progress,
+)
+from deepanalyze.datasources.capabilities import (
     Downloaded,
     Exported,
-    Progress,
     SupportsDownload,
     SupportsExport,
     SupportsQuery,

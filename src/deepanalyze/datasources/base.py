@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel
 
 from deepanalyze.datasources.limits import SourceDefaults
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 ItemKind = Literal["folder", "blob", "schema", "table", "view", "materialized_view", "foreign_table", "file"]
-FileFormat = Literal["csv", "parquet"]
 
 
 class DataSourceType(str):
@@ -77,11 +73,14 @@ class DataItem:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a transfer has come; `total_bytes` is None where the source cannot tell it."""
+    """How far a transfer has come; `total_bytes` is None where the source cannot tell it, `bytes_per_s` at the
+    beginning.
+    """
 
     bytes: int
     rows: int | None = None
     total_bytes: int | None = None
+    bytes_per_s: float | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -89,25 +88,13 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """`type` is in the source's own words, for PostgreSQL as `format_type` gives it; `dtype` is what pandas gets from
+    the loader that knows it, where that is known.
+    """
+
     name: str
-    type: str  # in the source's own words, for PostgreSQL as format_type gives it
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """A result or table written to a file. `rows` counts data rows; `truncated` says that there were more."""
-
-    rows: int
-    bytes: int
-    truncated: bool
-    columns: tuple[Column, ...]
-    sql: str
-
-
-@dataclass(frozen=True, slots=True)
-class Downloaded:
-    bytes: int
-    etag: str | None = None
+    type: str
+    dtype: str | None = None
 
 
 class DataSourceConnector(ABC):
@@ -136,7 +123,14 @@ class DataSourceConnector(ABC):
     """Reaches what belongs to the server itself (its files), so that analysts may not add such a source."""
 
     admin_only_fields: ClassVar[frozenset[str]] = frozenset()
-    """Config fields that borrow the server's identity or name its files; refused to analysts."""
+    """Config fields that name the server's own files or sockets; refused to analysts."""
+
+    @classmethod
+    def admin_only_in(cls, config: Mapping[str, Any]) -> Collection[str]:
+        """The fields of this config, not validated yet, that only an administrator may set so: those above, and values
+        that borrow the server's own identity.
+        """
+        return cls.admin_only_fields & config.keys()
 
     def __init__(self, config: DataSourceConfig) -> None:
         self.config = config
@@ -183,49 +177,3 @@ class DataSourceConnector(ABC):
 
     async def __aexit__(self, *exc: object) -> None:
         await self.disconnect()
-
-
-@runtime_checkable
-class SupportsExport(Protocol):
-    """Can run SQL and write its result, or a whole relation, to a file."""
-
-    async def export(
-        self,
-        destination: Path,
-        *,
-        query: str | None = None,
-        table: str | None = None,
-        format: FileFormat = "csv",
-        max_rows: int | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> Exported:
-        """Writes exactly one of `query` or `table` to `destination`, which must not exist yet and appears only when
-        complete. Raises ReadOnlyViolation, QueryFailed, QueryTimeout, TableNotFound, ResultTooLarge or a SourceError.
-        """
-
-
-@runtime_checkable
-class SupportsQuery(Protocol):
-    """Can run SQL and hand back the rows."""
-
-    async def query(self, sql: str, *, max_rows: int | None = None) -> pd.DataFrame: ...
-
-
-@runtime_checkable
-class SupportsDownload(Protocol):
-    """Holds files: finds them by pattern and streams them to disk."""
-
-    async def find(self, path: str) -> list[DataItem]:
-        """The files that a name, a glob or a prefix ending in `/` stands for. Raises BlobNotFound when none."""
-
-    async def download(
-        self, path: str, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
-    ) -> Downloaded:
-        """Streams one file to `destination`, which appears only when complete. Raises FileTooLarge over `max_bytes`."""
-
-
-@runtime_checkable
-class SupportsUpload(Protocol):
-    async def upload_file(
-        self, local_path: str | Path, blob_name: str | None = None, overwrite: bool = False
-    ) -> str: ...

@@ -10,16 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepanalyze.datasources.base import (
-    Column,
-    DataItem,
-    DataSourceConnector,
-    FileFormat,
-    OnProgress,
-    Progress,
-    SupportsDownload,
-    SupportsExport,
-)
+from deepanalyze.datasources.base import Column, DataItem, DataSourceConnector, OnProgress, Progress
+from deepanalyze.datasources.capabilities import FileFormat, SupportsDownload, SupportsExport
 from deepanalyze.datasources.files import safe_relative_name
 from deepanalyze.datasources.limits import Limits
 from deepanalyze.errors import FileTooLarge, InvalidRequest, NotSupported

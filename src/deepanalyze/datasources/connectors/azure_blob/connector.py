@@ -10,13 +10,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from deepanalyze.datasources.base import (
-    DataItem,
-    DataSourceConfig,
-    DataSourceConnector,
-    Downloaded,
-    OnProgress,
-)
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
+from deepanalyze.datasources.capabilities import Downloaded
 from deepanalyze.datasources.connectors.azure_blob import properties, search, transfer
 from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
 from deepanalyze.datasources.connectors.azure_blob.examples import EXAMPLES, PATH_PATTERNS

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepanalyze.datasources.base import Downloaded, OnProgress, Progress
+from deepanalyze.datasources.base import OnProgress, Progress
+from deepanalyze.datasources.capabilities import Downloaded
 from deepanalyze.datasources.connectors.azure_blob.names import printable
 from deepanalyze.datasources.files import atomic_file
 from deepanalyze.datasources.progress import ProgressThrottle

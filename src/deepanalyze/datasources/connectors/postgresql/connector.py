@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from psycopg.rows import class_row
 
-from deepanalyze.datasources.base import (
-    Column,
-    DataItem,
-    DataSourceConfig,
-    DataSourceConnector,
-    Exported,
-    FileFormat,
-    OnProgress,
-)
+from deepanalyze.datasources.base import Column, DataItem, DataSourceConfig, DataSourceConnector, OnProgress
+from deepanalyze.datasources.capabilities import Exported, FileFormat
 from deepanalyze.datasources.connectors.postgresql import catalog
 from deepanalyze.datasources.connectors.postgresql.config import PostgresConfig
 from deepanalyze.datasources.connectors.postgresql.examples import EXAMPLES, PATH_PATTERNS, SAMPLE_QUERIES
