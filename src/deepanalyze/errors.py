@@ -20,6 +20,7 @@ DeepAnalyzeError                     code                          what a person
 ├── QuotaExceeded                    quota_exceeded                a user's or thread's quota is used up
 ├── RateLimited                      rate_limited                  too many requests; `retry_after_s` says when
 ├── QueryTimeout                     query_timeout                 a query was stopped at its time limit
+├── QueryTooCostly                   query_too_costly              the planner expects more than statement_cost_limit
 ├── QueryFailed                      query_failed                  the database refused the SQL; details hold its words
 ├── NotSupported                     not_supported                 the source's type cannot do this
 ├── SourceError                      (abstract)                    the data source itself is at fault
@@ -148,6 +149,12 @@ class RateLimited(DeepAnalyzeError):
 
 class QueryTimeout(DeepAnalyzeError):
     code = "query_timeout"
+
+
+class QueryTooCostly(DeepAnalyzeError):
+    """`details[0]` holds the plan's `total_cost`, `limit`, `estimated_rows` and `estimated_bytes`."""
+
+    code = "query_too_costly"
 
 
 class QueryFailed(DeepAnalyzeError):

@@ -29,6 +29,7 @@ from deepanalyze.analysis.threads import Threads
 from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
+from deepanalyze.datasources.policy import NetworkPolicy
 from deepanalyze.datasources.repository import ConfigRepository
 from deepanalyze.errors import ConfigurationError, StartupError
 from deepanalyze.health import Health
@@ -169,6 +170,7 @@ def source_defaults(settings: Settings) -> SourceDefaults:
             idle_timeout_s=settings.pool_idle_timeout_s,
             max_lifetime_s=settings.pool_max_lifetime_s,
         ),
+        network=NetworkPolicy.of(settings.allowed_networks),
     )
 
 

@@ -14,6 +14,14 @@ from deepanalyze.datasources.schema import validate_config
 from deepanalyze.datasources.templates import template_of
 
 BASE = {"host": "db.internal", "database": "sales", "user": "me", "password": "hunter2"}
+PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+PRINCIPAL = {
+    "credential": "service_principal",
+    "tenant_id": "t",
+    "client_id": "c",
+    "client_secret": "hunter2",
+    "password": None,
+}
 
 
 def config(**changes: Any) -> PostgresConfig:
@@ -48,16 +56,40 @@ def test_a_connection_string_is_taken_apart(text: str) -> None:
         ({"host": "/var/run"}, "config.host", "socket_dir"),
         ({"host": "a,b"}, "config.host", "one host"),
         ({"socket_dir": "/run"}, "config.socket_dir", "exclude each other"),
-        ({"read_only": False}, "config.read_only", "always read-only"),
+        ({"sslcert": "/etc/x.crt"}, "config.sslcert", "PEM text itself"),
+        ({"sslcert": PEM}, "config.sslkey", "go together"),
+        ({"sslkey": "-----BEGIN PRIVATE KEY-----\nhunter2"}, "config.sslcert", "go together"),
+        ({"sslkey": "hunter2"}, "config.sslkey", "PEM text itself"),
+        ({"sslkey": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2"}, "config.sslkey", "passphrase"),
+        ({"schemas": ["sales"], "search_path": ["sales", "hr"]}, "config.search_path", "names hr"),
+        ({"allowed_networks": ["10.0.0.0/99"]}, "config.allowed_networks", "CIDR"),
+        (
+            {"options": "-c default_transaction_read_only=off"},
+            "config.options",
+            "default_transaction_read_only",
+        ),
+        ({"options": "--statement-timeout=0"}, "config.options", "statement_timeout"),
+        ({"options": "-c role=postgres"}, "config.options", "role"),
+        ({"options": "-cwork_mem=1MB -c session_preload_libraries=x"}, "config.options", "session_preload"),
+        ({"options": "-f /etc/passwd"}, "config.options", "anything but"),
+        ({"options": "-c 'work_mem=1"}, "config.options", "cannot be parsed"),
+        ({"credential": "managed_identity"}, "config.password", "exclude each other"),
+        ({"credential": "service_principal", "password": None}, "config.tenant_id", "is needed"),
+        ({**PRINCIPAL, "client_secret": None}, "config.client_secret", "one of them"),
+        ({**PRINCIPAL, "sslmode": "prefer"}, "config.sslmode", "in the clear"),
+        ({"client_id": "x"}, "config.client_id", "needs credential"),
+        ({"credential": "azure_cli", "password": None, "client_id": "x"}, "config.client_id", "does not go"),
         ({"pasword": "x"}, "config.pasword", "did you mean 'password'?"),
         ({"pool_min_size": 5, "pool_max_size": 2}, "config.pool_min_size", "larger than"),
         ({"query_timeout_s": 0}, "config.query_timeout_s", "greater than 0"),
         ({"search_path": []}, "config.search_path", "at least 1"),
         ({"connection_string": "postgresql://x:hunter2@other/sales"}, "config.user", "is given twice"),
         (
-            {"connection_string": "postgresql://me:hunter2@db.internal/sales?options=-csearch_path"},
+            {
+                "connection_string": "postgresql://me:hunter2@db.internal/sales?options=-cstatement_timeout%3D0"
+            },
             "config.connection_string",
-            "not set options",
+            "not set statement_timeout",
         ),
         ({"connection_string": "service=x"}, "config.connection_string", "may not set service"),
         (
@@ -143,6 +175,21 @@ def test_what_is_no_path_is_refused(path: str) -> None:
 def test_columns_get_names_of_their_own() -> None:
     assert distinct_names(["a", "a", "a_2", "b", "a"]) == ["a", "a_3", "a_2", "b", "a_4"]
     assert quoted("order", "Mixed", "plain") == '"order"."Mixed".plain'
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["-c work_mem=64MB", "--enable-seqscan=off -cjit=off", "endpoint=ep-cool-name-123", "-c search_path=a,b"],
+)
+def test_options_that_only_plan_are_taken(options: str) -> None:
+    assert config(options=options).options == options
+    assert config(connection_string=f"host=db.internal options='{options}'").resolved().options == options
+
+
+@pytest.mark.parametrize("kind", ["default", "managed_identity", "workload_identity", "azure_cli"])
+def test_the_server_s_own_identity_is_for_administrators(kind: str) -> None:
+    assert set(PostgreSQLConnector.admin_only_in({"credential": kind})) == {"credential"}
+    assert set(PostgreSQLConnector.admin_only_in(PRINCIPAL)) == set()
 
 
 @pytest.mark.parametrize(

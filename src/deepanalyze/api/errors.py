@@ -40,6 +40,7 @@ STATUS: Mapping[str, int] = {
     "quota_exceeded": 413,
     "rate_limited": 429,
     "query_timeout": 504,
+    "query_too_costly": 413,
     "query_failed": 400,
     "not_supported": 400,
     "source_authentication_failed": 424,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from deepanalyze.datasources.policy import ANYWHERE, NetworkPolicy
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -54,3 +56,4 @@ class SourceDefaults:
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     pool: PoolLimits = field(default_factory=PoolLimits)
+    network: NetworkPolicy = ANYWHERE

@@ -1,12 +1,18 @@
-"""Where no source may connect to: addresses by which a machine's cloud hands out its identity."""
+"""Where sources may connect to: the administrator's networks, and never an address by which a cloud hands out a
+machine's identity.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import ipaddress
+import re
 import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from deepanalyze.errors import HostNotAllowed
+from deepanalyze.errors import HostNotAllowed, InvalidRequest
 
 _NEVER = tuple(
     ipaddress.ip_network(network)
@@ -22,28 +28,116 @@ _NEVER = tuple(
         "::/128",
     )
 )
+_HOST_PATTERN = re.compile(r"[a-z0-9_*?-]+(\.[a-z0-9_*?-]+)*")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-async def allowed_addresses(host: str, port: int) -> list[str]:
-    """The addresses of `host`; connect to these, so that a second look-up cannot give others.
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    """Each layer (the server's list, then the source's own) has to admit an address; an empty layer admits all.
 
-    Raises HostNotAllowed, and OSError when the name is not known.
+    An entry is a network in CIDR notation, a single address, or a pattern of host names (`*.internal`). A name that a
+    pattern admits may have any address; else the address itself has to lie in one of the networks.
     """
+
+    layers: tuple[tuple[str, ...], ...] = ()
+
+    @classmethod
+    def of(cls, *layers: Sequence[str]) -> NetworkPolicy:
+        """Raises InvalidRequest for an entry that is neither network nor pattern."""
+        return cls(tuple(parse_allowed(layer) for layer in layers if layer))
+
+    def narrowed(self, allowed: Sequence[str]) -> NetworkPolicy:
+        return NetworkPolicy((*self.layers, parse_allowed(allowed))) if allowed else self
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of `host` that may be used; connect to these, so that a second look-up cannot give others.
+
+        Raises HostNotAllowed, and OSError when the name is not known.
+        """
+        found = await resolve(host, port)
+        for address in found:
+            if is_forbidden(address):
+                raise HostNotAllowed(
+                    f"{host!r} is a link-local or cloud metadata address; data sources may not connect there"
+                )
+        admitted = [address for address in found if self.admits(host, address)]
+        if not admitted:
+            shown = host if found == [host] else f"{host} ({', '.join(found[:4])})"
+            raise HostNotAllowed(
+                f"{shown} is in none of the networks that this source may connect to (allowed_networks); an "
+                "administrator can add its network or name there"
+            )
+        return admitted
+
+    def admits(self, host: str, address: str) -> bool:
+        parsed = _unmapped(address)
+        return all(_in_layer(layer, host, parsed) for layer in self.layers)
+
+    def admits_name(self, host: str) -> bool:
+        """Whether the name alone is enough, whatever its addresses are."""
+        return all(_matches_name(layer, host) for layer in self.layers)
+
+
+ANYWHERE = NetworkPolicy()
+
+
+def parse_allowed(entries: Iterable[str]) -> tuple[str, ...]:
+    """In their normal form. Raises InvalidRequest naming what is neither a network nor a pattern."""
+    return tuple(_parsed(entry) for entry in entries)
+
+
+def _parsed(entry: str) -> str:
+    text = entry.strip().lower().rstrip(".")
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        pass
+    if "/" in text or not _HOST_PATTERN.fullmatch(text) or text.replace(".", "").isdigit():
+        raise InvalidRequest(
+            f"{entry[:80]!r} is no network; write CIDR notation (10.0.0.0/8, fd00::/8), one address, or a pattern of "
+            "host names (*.internal)",
+            param="allowed_networks",
+        )
+    return text
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """Every address of the name, each once. Raises OSError when it has none."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a part that is empty or longer than 63 characters
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    for address in addresses:
-        if is_forbidden(address):
-            raise HostNotAllowed(
-                f"{host!r} is a link-local or cloud metadata address; data sources may not connect there"
-            )
-    return addresses
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def is_forbidden(address: str) -> bool:
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    parsed = mapped or parsed
+    parsed = _unmapped(address)
     return any(parsed in network for network in _NEVER if network.version == parsed.version)
+
+
+def _in_layer(layer: tuple[str, ...], host: str, address: Address) -> bool:
+    return _matches_name(layer, host) or any(
+        address in network
+        for network in map(_network, layer)
+        if network is not None and network.version == address.version
+    )
+
+
+def _matches_name(layer: tuple[str, ...], host: str) -> bool:
+    name = host.lower().rstrip(".")
+    return any(_network(entry) is None and fnmatch.fnmatchcase(name, entry) for entry in layer)
+
+
+def _network(entry: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(entry)
+    except ValueError:
+        return None
+
+
+def _unmapped(address: str) -> Address:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return getattr(parsed, "ipv4_mapped", None) or parsed

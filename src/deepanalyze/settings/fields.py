@@ -14,6 +14,7 @@ import platformdirs
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -22,6 +23,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from deepanalyze.datasources.policy import parse_allowed
+from deepanalyze.errors import InvalidRequest
 
 ENV_PREFIX = "DEEPANALYZE_"
 MIN_ADMIN_KEY_LENGTH = 16
@@ -58,7 +62,20 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _several(value: Any) -> Any:
+    """A list of the file, or `a, b` of a variable."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(entries: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return parse_allowed(entries)
+    except InvalidRequest as error:
+        raise ValueError(error.message) from None
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_networks)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Seconds = Annotated[float, Field(gt=0, le=10**9)]
 
@@ -188,6 +205,15 @@ class Settings(BaseSettings):
     pool_max_lifetime_s: Seconds = Field(default=60 * 60, description="a connection is replaced after this")
     metadata_ttl_s: float = Field(
         default=300, ge=0, le=10**9, description="life of the discovery cache; 0 turns it off"
+    )
+    preview_rows: int = Field(
+        default=10, ge=1, le=1000, description="rows of a preview where the request names no `limit`"
+    )
+    allowed_networks: Networks = Field(
+        default=(),
+        description="networks (CIDR) and patterns of host names that sources may connect to, comma-separated; "
+        "link-local and cloud metadata addresses never",
+        json_schema_extra={"shown": "any"},
     )
     analysts_may_create: bool = Field(
         default=True, description="analysts may add private sources with explicit credentials"

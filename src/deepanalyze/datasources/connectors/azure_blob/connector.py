@@ -76,6 +76,7 @@ class AzureBlobConnector(DataSourceConnector):
                 connect_s=self._settings.connect_timeout_s or self.defaults.timeouts.connect_s,
                 retries=self.defaults.retries,
                 max_connections=self.defaults.pool.max_size,
+                network=self.defaults.network,
             )
             await session.open()
             self._open = session

@@ -8,7 +8,7 @@ import socket
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from deepanalyze.datasources.connectors.azure_blob.account import is_address
-from deepanalyze.datasources.policy import allowed_addresses
+from deepanalyze.datasources.policy import NetworkPolicy
 
 _AZURE_DOMAINS = (
     ".core.windows.net",
@@ -19,7 +19,10 @@ _AZURE_DOMAINS = (
 
 
 class CheckedResolver(AbstractResolver):
-    """The system's resolver, without the addresses that no source may reach. Raises HostNotAllowed."""
+    """The system's resolver, without the addresses that this source may not reach. Raises HostNotAllowed."""
+
+    def __init__(self, policy: NetworkPolicy) -> None:
+        self._policy = policy
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -33,23 +36,25 @@ class CheckedResolver(AbstractResolver):
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in await allowed_addresses(host, port)
+            for address in await self._policy.addresses(host, port)
         ]
 
     async def close(self) -> None:
         pass
 
 
-async def check_address(host: str) -> None:
+async def check_address(host: str, policy: NetworkPolicy) -> None:
     """For hosts given as an address, which no resolver sees. Raises HostNotAllowed.
 
     aiohttp takes whatever looks like digits and dots for an address: `2852039166` is 169.254.169.254.
     """
     if is_address(host) or host.replace(".", "").isdigit():
         with contextlib.suppress(OSError):  # connecting tells what is wrong with it
-            await allowed_addresses(host, 0)
+            await policy.addresses(host, 0)
 
 
-def needs_no_resolver(host: str) -> bool:
+def needs_no_resolver(host: str, policy: NetworkPolicy) -> bool:
     """obstore resolves names by itself, unchecked: it is used only where the name is beyond doubt."""
-    return is_address(host) or host == "localhost" or host.endswith(_AZURE_DOMAINS)
+    if is_address(host):
+        return True
+    return policy.admits_name(host) and (host == "localhost" or host.endswith(_AZURE_DOMAINS))

@@ -36,6 +36,7 @@ from deepanalyze.datasources.connectors.azure_blob.network import CheckedResolve
 from deepanalyze.datasources.connectors.azure_blob.retries import BoundedRetry
 from deepanalyze.datasources.connectors.azure_blob.store import RangeReader
 from deepanalyze.datasources.limits import RetryPolicy
+from deepanalyze.datasources.policy import ANYWHERE, NetworkPolicy
 from deepanalyze.errors import SourceUnavailable
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class ContainerSession:
         connect_s: float,
         retries: RetryPolicy,
         max_connections: int,
+        network: NetworkPolicy = ANYWHERE,
     ) -> None:
         self.errors = BlobErrors(source, account, container)
         self._account = account
@@ -66,18 +68,21 @@ class ContainerSession:
         self._connect_s = connect_s
         self._retries = retries
         self._max_connections = max_connections
+        self._network = network
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
         self.server: str | None = None
 
     async def open(self) -> None:
-        await check_address(self._account.host)
-        make_reader = partial(RangeReader, connect_s=self._connect_s, stall_s=_STALL_S)
+        await check_address(self._account.host, self._network)
+        make_reader = partial(RangeReader, connect_s=self._connect_s, stall_s=_STALL_S, network=self._network)
         self._reader = await asyncio.to_thread(make_reader, self._account, self._container)
         self._slots = asyncio.Semaphore(self._max_connections)
         self._threads = ThreadPoolExecutor(self._max_connections, thread_name_prefix="azure-blob")
         http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections, resolver=CheckedResolver()),
+            connector=aiohttp.TCPConnector(
+                limit=self._max_connections, resolver=CheckedResolver(self._network)
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=not is_local(self._account.host),  # proxies lead outwards
             auto_decompress=False,

@@ -17,6 +17,7 @@ from obstore.store import AzureStore
 
 from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
 from deepanalyze.datasources.connectors.azure_blob.network import needs_no_resolver
+from deepanalyze.datasources.policy import NetworkPolicy
 
 if TYPE_CHECKING:
     from obstore.store import AzureConfig
@@ -26,8 +27,16 @@ _NOT_TAKEN = re.compile(r"(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f-\x9f\\]")
 
 
 class RangeReader:
-    def __init__(self, account: BlobAccount, container: str, *, connect_s: float, stall_s: float) -> None:
-        usable = account.name is not None and needs_no_resolver(account.host)
+    def __init__(
+        self,
+        account: BlobAccount,
+        container: str,
+        *,
+        connect_s: float,
+        stall_s: float,
+        network: NetworkPolicy,
+    ) -> None:
+        usable = account.name is not None and needs_no_resolver(account.host, network)
         self._store = _store(account, container, connect_s, stall_s) if usable else None
 
     def takes(self, name: str) -> bool:

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from deepanalyze.datasources.connectors.postgresql.connection_string import (
+    SslMode,
+    check_options,
+    parse_connection_string,
+)
+from deepanalyze.datasources.entra import EntraFields
+from deepanalyze.datasources.policy import parse_allowed
 from deepanalyze.datasources.schema import FieldError
-
-SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-
-# What a connection string may say; the rest names files of the server or changes how the session behaves.
-_FROM_STRING = {
-    "host": "host",
-    "port": "port",
-    "dbname": "database",
-    "user": "user",
-    "password": "password",
-    "sslmode": "sslmode",
-    "connect_timeout": "connect_timeout_s",
-    "application_name": "application_name",
-}
+from deepanalyze.errors import InvalidRequest
 
 
-class PostgresConfig(BaseModel):
+class PostgresConfig(EntraFields):
     """A PostgreSQL database, named by its parts or by a connection string."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, title="PostgreSQL")
@@ -49,7 +41,7 @@ class PostgresConfig(BaseModel):
         default=None,
         description="Instead of host, port, database, user and password: a URI "
         "(postgresql://user:password@host/database) or key=value pairs. It may set host, port, dbname, user, password, "
-        "sslmode, connect_timeout and application_name.",
+        "sslmode, connect_timeout, application_name and options.",
     )
     socket_dir: str | None = Field(
         default=None,
@@ -67,8 +59,42 @@ class PostgresConfig(BaseModel):
         description="Certificates (PEM, the text itself) of the authorities that the server's is checked against "
         "with 'verify-ca' and 'verify-full'; without it 'verify-full' trusts what the system trusts.",
     )
+    sslcert: str | None = Field(
+        default=None,
+        description="Certificate of this client (PEM, the text itself), for servers that ask for one; with sslkey.",
+    )
+    sslkey: SecretStr | None = Field(
+        default=None, description="Private key of sslcert (PEM, the text itself, not encrypted)."
+    )
     read_only: bool = Field(
-        default=True, description="PostgreSQL sources are always read-only; only true is accepted."
+        default=True,
+        description="Refuses everything but reading. Without it, users with the `write` grant may run one INSERT, "
+        "UPDATE, DELETE or MERGE at a time; everything else stays refused.",
+    )
+    allowed_networks: list[str] | None = Field(
+        default=None,
+        description="Networks (CIDR) and patterns of host names in which the server has to be, besides what this "
+        "installation allows.",
+        examples=[["10.0.0.0/8", "*.internal"]],
+    )
+    schemas: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Only these schemas are shown and may be named; by default all that the role may read.",
+        examples=[["sales", "public"]],
+    )
+    allowed_functions: list[str] | None = Field(
+        default=None,
+        description="What queries may call besides PostgreSQL's own harmless functions: functions (`schema.name`), "
+        "all of a schema (`schema.*`) or of an extension (`extension:postgis`). They run with the role's rights, and "
+        "nobody but you knows that they do no harm.",
+        examples=[["reporting.fiscal_year", "extension:postgis"]],
+    )
+    statement_cost_limit: float | None = Field(
+        default=None,
+        gt=0,
+        description="Refuses queries that the server's planner expects to cost more (EXPLAIN's total cost).",
+        examples=[1_000_000],
     )
     query_timeout_s: float | None = Field(
         default=None,
@@ -84,6 +110,11 @@ class PostgresConfig(BaseModel):
         ge=1,
         description="Rows that a query or table brings at most; 10,000 by default. More are cut.",
     )
+    max_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Bytes that a result has at most; 1 GiB by default. A larger one is an error.",
+    )
     pool_min_size: int | None = Field(
         default=None, ge=0, le=100, description="Connections kept open; 2 by default."
     )
@@ -96,20 +127,20 @@ class PostgresConfig(BaseModel):
         description="Schemas in which tables without a schema are looked for; by default the role's own.",
         examples=[["sales", "public"]],
     )
+    options: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="Settings of the session, as in libpq (`-c work_mem=64MB`), and `endpoint=…` of hosted poolers. "
+        "Only settings that change how queries are planned are accepted.",
+        examples=["-c work_mem=64MB"],
+    )
     application_name: str = Field(
         default="deepanalyze",
         max_length=63,
         description="What the server's activity view calls these connections.",
     )
 
-    @field_validator("read_only")
-    @classmethod
-    def _only_reading(cls, value: bool) -> bool:
-        if not value:
-            raise ValueError("PostgreSQL sources are always read-only; leave it out or set it to true")
-        return value
-
-    @field_validator("sslrootcert")
+    @field_validator("sslrootcert", "sslcert")
     @classmethod
     def _inline_certificate(cls, value: str | None) -> str | None:
         if value is not None and "-----BEGIN CERTIFICATE-----" not in value:
@@ -118,7 +149,34 @@ class PostgresConfig(BaseModel):
             )
         return value
 
-    @field_validator("host", "database", "user", "application_name", "search_path")
+    @field_validator("sslkey")
+    @classmethod
+    def _inline_key(cls, value: SecretStr | None) -> SecretStr | None:
+        text = "" if value is None else value.get_secret_value()
+        if value is not None and "PRIVATE KEY-----" not in text:
+            raise ValueError(
+                "must be the PEM text itself (-----BEGIN PRIVATE KEY----- …), not the name of a file"
+            )
+        if "ENCRYPTED" in text:
+            raise ValueError("must not be encrypted with a passphrase; it is encrypted where it is stored")
+        return value
+
+    @field_validator("options")
+    @classmethod
+    def _harmless_options(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_options(value)
+        return value
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _networks(cls, value: list[str] | None) -> list[str] | None:
+        try:
+            return None if value is None else list(parse_allowed(value))
+        except InvalidRequest as error:
+            raise ValueError(error.message) from None
+
+    @field_validator("host", "database", "user", "application_name", "search_path", "schemas")
     @classmethod
     def _printable(cls, value: Any) -> Any:
         for text in value if isinstance(value, list) else [value]:
@@ -126,7 +184,9 @@ class PostgresConfig(BaseModel):
                 raise ValueError("must not be empty or hold a NUL character")
         return value
 
-    @field_validator("password", "connection_string", "socket_dir", "sslrootcert")
+    @field_validator(
+        "password", "connection_string", "socket_dir", "sslrootcert", "sslcert", "sslkey", "options"
+    )
     @classmethod
     def _whole_to_libpq(cls, value: SecretStr | str | None) -> SecretStr | str | None:
         """libpq reads up to a NUL: without the rest, host included, it would try its own defaults."""
@@ -158,6 +218,19 @@ class PostgresConfig(BaseModel):
                 raise FieldError(name, "is missing: give it here or in connection_string")
         if whole.sslmode == "verify-ca" and whole.sslrootcert is None:
             raise FieldError("sslrootcert", "is needed for sslmode 'verify-ca'")
+        if (whole.sslcert is None) != (whole.sslkey is None):
+            missing = "sslkey" if whole.sslkey is None else "sslcert"
+            raise FieldError(missing, "is missing: a client certificate and its key go together")
+        if whole.credential is not None and whole.password is not None:
+            raise FieldError("password", "and credential exclude each other: the token takes its place")
+        in_the_clear = whole.tls_mode in ("disable", "allow", "prefer") and not whole.is_local
+        if whole.credential is not None and in_the_clear:
+            raise FieldError(
+                "sslmode", "must be 'require' or better: an Entra token must not be sent in the clear"
+            )
+        outside = sorted(set(whole.search_path or ()) - set(whole.schemas or whole.search_path or ()))
+        if outside:
+            raise FieldError("search_path", f"names {', '.join(outside)}, which schemas leaves out")
         if whole.pool_min_size is not None and whole.pool_min_size > (whole.pool_max_size or 100):
             raise FieldError("pool_min_size", "is larger than pool_max_size")
         return self
@@ -184,50 +257,12 @@ class PostgresConfig(BaseModel):
     def tls_mode(self) -> SslMode:
         if self.socket_dir is not None:
             return "disable"
-        return self.sslmode or ("prefer" if _is_loopback(self.host or "") else "require")
+        return self.sslmode or ("prefer" if self.is_local else "require")
 
-
-def parse_connection_string(text: str) -> dict[str, Any]:
-    """Its parts by our names. Raises FieldError without repeating any of it."""
-    try:
-        parts = conninfo_to_dict(text)
-    except psycopg.ProgrammingError:
-        raise FieldError(
-            "connection_string",
-            "cannot be parsed; write postgresql://user:password@host:port/database (with special "
-            "characters %-encoded) or key=value pairs",
-        ) from None
-    parts = {name: value for name, value in parts.items() if value not in (None, "")}
-    unknown = sorted(parts.keys() - _FROM_STRING.keys())
-    if unknown:
-        raise FieldError(
-            "connection_string",
-            f"may not set {', '.join(unknown)}; allowed are {', '.join(_FROM_STRING)} "
-            "(certificates go into sslrootcert)",
-        )
-    return {_FROM_STRING[name]: _typed(name, str(value)) for name, value in parts.items()}
-
-
-def _typed(name: str, value: str) -> Any:
-    if name == "port":
-        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
-            raise FieldError("connection_string", "port must be a number from 1 to 65535, and only one")
-        return int(value)
-    if name == "connect_timeout":
-        try:
-            seconds = float(value)
-        except ValueError:
-            raise FieldError("connection_string", "connect_timeout must be a number of seconds") from None
-        if not 0 < seconds <= 600:
-            raise FieldError("connection_string", "connect_timeout must be above 0 and at most 600 seconds")
-        return seconds
-    if name == "sslmode" and value not in SslMode.__args__:  # type: ignore[attr-defined]
-        raise FieldError("connection_string", f"sslmode must be one of {', '.join(SslMode.__args__)}")  # type: ignore[attr-defined]
-    if name == "host" and (value.startswith(("/", "@")) or "," in value):
-        raise FieldError(
-            "connection_string", "host must be one host; a Unix socket's directory goes into socket_dir"
-        )
-    return value
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing between client and server leaves this machine."""
+        return self.socket_dir is not None or _is_loopback(self.host or "")
 
 
 def _is_loopback(host: str) -> bool:

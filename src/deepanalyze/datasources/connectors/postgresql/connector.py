@@ -1,53 +1,29 @@
 """PostgreSQL as a data source: read-only, pooled, exported by COPY."""
-# ruff: noqa: S608 - what is composed here is our own text, and names quoted by SQL's rules
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from psycopg.rows import class_row
-
-from deepanalyze.datasources.base import Column, DataItem, DataSourceConfig, DataSourceConnector, OnProgress
-from deepanalyze.datasources.capabilities import Exported, FileFormat
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
+from deepanalyze.datasources.capabilities import Exported, FileFormat, PoolStats, Table
 from deepanalyze.datasources.connectors.postgresql import catalog
 from deepanalyze.datasources.connectors.postgresql.config import PostgresConfig
+from deepanalyze.datasources.connectors.postgresql.connecting import Connection
 from deepanalyze.datasources.connectors.postgresql.examples import EXAMPLES, PATH_PATTERNS, SAMPLE_QUERIES
-from deepanalyze.datasources.connectors.postgresql.export import (
-    ColumnType,
-    copy_statement,
-    header,
-    limited_statement,
-    write_copy,
-    write_rows,
-)
-from deepanalyze.datasources.connectors.postgresql.functions import (
-    LOOK_UP,
-    Known,
-    judge,
-    look_up_parameters,
-    needs_look_up,
-)
-from deepanalyze.datasources.connectors.postgresql.guard import Statement, read_only_statement
-from deepanalyze.datasources.connectors.postgresql.identifiers import (
-    always_quoted,
-    distinct_names,
-    parse_schema,
-)
-from deepanalyze.datasources.connectors.postgresql.session import Connection, Sessions
-from deepanalyze.datasources.connectors.postgresql.wire import Wire
+from deepanalyze.datasources.connectors.postgresql.identifiers import parse_schema
+from deepanalyze.datasources.connectors.postgresql.reading import Reader
+from deepanalyze.datasources.connectors.postgresql.session import Sessions
+from deepanalyze.datasources.entra import borrows_identity
 from deepanalyze.datasources.fetch import DataReference, fetch
 from deepanalyze.datasources.schema import validate_config
-from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, NotSupported, SourceUnavailable
+from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, SourceUnavailable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-T = TypeVar("T")
 
 
 class PostgreSQLConnector(DataSourceConnector):
@@ -58,6 +34,10 @@ class PostgreSQLConnector(DataSourceConnector):
     sample_queries: ClassVar[Sequence[Mapping[str, str]]] = SAMPLE_QUERIES
     path_patterns: ClassVar[Sequence[Mapping[str, str]]] = PATH_PATTERNS
     admin_only_fields = frozenset({"socket_dir"})
+
+    @classmethod
+    def admin_only_in(cls, config: Mapping[str, Any]) -> Collection[str]:
+        return {*super().admin_only_in(config), *borrows_identity(config)}
 
     def __init__(self, config: DataSourceConfig) -> None:
         super().__init__(config)
@@ -106,6 +86,7 @@ class PostgreSQLConnector(DataSourceConnector):
                 "database": row[1],
                 "user": row[2],
                 "tls": bool(connection.pgconn.ssl_in_use),
+                "pooler": self._open_sessions().behind_pooler,
             }
 
     async def list_items(self, path: str | None = None) -> list[DataItem]:
@@ -141,22 +122,27 @@ class PostgreSQLConnector(DataSourceConnector):
         files = await fetch(self, reference, Path(workspace), limits=self.defaults.limits)
         return str(Path(workspace) / files[0].file)
 
-    async def query(self, sql: str, *, max_rows: int | None = None) -> pd.DataFrame:
+    async def query(
+        self,
+        sql: str,
+        *,
+        params: Sequence[Any] = (),
+        max_rows: int | None = None,
+        timeout_s: float | None = None,
+    ) -> pd.DataFrame:
         """The rows as a DataFrame whose `attrs["truncated"]` says whether there were more than `max_rows`."""
-        from deepanalyze.datasources.connectors.postgresql.frame import read_frame
+        return await self._reader().frame(sql, params, max_rows, timeout_s)
 
-        limits = self.defaults.limits
-        rows = limits.rows(max_rows, self._settings.max_rows)
-        async with self._reading() as connection:
-            statement = await self._checked(connection, sql)
-            described = await self._described(connection, statement.text)
-            text = statement.text
-            if statement.kind == "select":
-                text = limited_statement(text, described, rows)
-            read = partial(
-                read_frame, sql=text, columns=described, max_rows=rows, max_bytes=limits.max_result_bytes
-            )
-            return await self._in_thread(connection, read)
+    async def rows(
+        self,
+        sql: str,
+        *,
+        params: Sequence[Any] = (),
+        max_rows: int | None = None,
+        timeout_s: float | None = None,
+        may_write: bool = True,
+    ) -> Table:
+        return await self._reader().rows(sql, params, max_rows, timeout_s)
 
     async def export(
         self,
@@ -164,75 +150,35 @@ class PostgreSQLConnector(DataSourceConnector):
         *,
         query: str | None = None,
         table: str | None = None,
+        params: Sequence[Any] = (),
         format: FileFormat = "csv",
         max_rows: int | None = None,
+        timeout_s: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> Exported:
         if (query is None) == (table is None):
             raise InvalidRequest("give exactly one of 'query' and 'table'", param="query")
-        if format != "csv":
-            raise NotSupported(f"source {self._name!r}: results are written as CSV only", param="format")
-        limits = self.defaults.limits
-        rows = limits.rows(max_rows, self._settings.max_rows)
-        async with self._reading() as connection:
-            if query is not None:
-                statement = await self._checked(connection, query)
-            else:
-                statement = await self._table(connection, str(table))
-            described = await self._described(connection, statement.text)
-            columns = await catalog.columns(connection, described)
-            write: Callable[..., tuple[int, int, bool]]
-            if statement.kind == "select":
-                write, text = write_copy, copy_statement(statement.text, described, rows)
-            else:
-                write, text = write_rows, statement.text
-            run = partial(
-                write,
-                sql=text,
-                head=header(described),
-                destination=destination,
-                max_rows=rows,
-                max_bytes=limits.max_result_bytes,
-                on_progress=on_progress,
-            )
-            written, size, truncated = await self._in_thread(connection, run)
-        names = distinct_names([column.name for column in columns])
-        return Exported(
-            rows=written,
-            bytes=size,
-            truncated=truncated,
-            columns=tuple(Column(name, column.type) for name, column in zip(names, columns, strict=True)),
-            sql=statement.text.strip(),
+        return await self._reader().export(
+            destination,
+            query=query,
+            table=table,
+            params=params,
+            format=format,
+            max_rows=max_rows,
+            timeout_s=timeout_s,
+            on_progress=on_progress,
         )
 
-    async def _checked(self, connection: Connection, sql: str) -> Statement:
-        """The statement, when parser and catalogue agree that it only reads."""
-        statement = await asyncio.to_thread(read_only_statement, sql, self._name)
-        if needs_look_up(statement):
-            path = await (await connection.execute("SELECT pg_catalog.current_schemas(true)")).fetchone()
-            async with connection.cursor(row_factory=class_row(Known)) as cursor:
-                await cursor.execute(LOOK_UP, look_up_parameters(statement))
-                known = await cursor.fetchall()
-            judge(statement, known, path[0] if path else (), self._name)
-        return statement
+    def pool_stats(self) -> PoolStats | None:
+        return None if self._sessions is None else self._sessions.pool_stats()
 
-    async def _table(self, connection: Connection, path: str) -> Statement:
-        relation = await catalog.resolve(connection, path, self._name)
-        return Statement(f"SELECT * FROM {always_quoted(relation['schema'], relation['name'])}", "select")
-
-    async def _described(self, connection: Connection, text: str) -> list[ColumnType]:
-        described = await self._in_thread(connection, lambda wire: wire.describe(text))
-        if not described:
-            raise InvalidRequest(f"source {self._name!r}: the query gives no columns", param="query")
-        return described
-
-    async def _in_thread(self, connection: Connection, work: Callable[[Wire], T]) -> T:
-        return await self._open_sessions().in_thread(connection, work)
+    def _reader(self) -> Reader:
+        return Reader(self._settings, self.defaults.limits, self._open_sessions(), self._name)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
-        async with self._open_sessions().reading() as connection:
-            yield connection
+        async with self._open_sessions().reading() as lease:
+            yield lease.connection
 
     def _open_sessions(self) -> Sessions:
         if self._sessions is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,45 @@ from deepanalyze.errors import (
     SourceUnavailable,
 )
 
+_TRANSIENT = frozenset({"57P01", "57P02", "57P03", "53300", "40001"})
+# By which words libpq, the server (in English) or a pooler refuses a connection; the first that fits counts.
+_SIGNS = (
+    ("client certificate", ("requires a valid client certificate", "certificate authentication failed")),
+    (
+        "slots",
+        ("too many clients", "connection slots are reserved", "too many connections", "no more connections"),
+    ),
+    (
+        "credentials",
+        (
+            "password authentication failed",
+            "no password supplied",
+            "pg_hba.conf",
+            "sasl authentication failed",
+            "no such user",
+            "is not permitted to log in",
+        ),
+    ),
+    ("database", ('" does not exist', "no such database")),
+    (
+        "tls",
+        (
+            "certificate verify failed",
+            "does not match host name",
+            "does not support ssl",
+            "ssl error",
+            "ssl required",
+            "certificate authority",
+            "root certificate",
+            "could not load private key",
+            "could not read certificate",
+            "tlsv1 alert",
+        ),
+    ),
+    ("starting", ("the database system is", "server is shutting down")),
+    ("ended", ("server closed the connection unexpectedly",)),
+)
+_LASTING = frozenset({"credentials", "client certificate", "database", "tls"})
 _ATTEMPT = re.compile(r"connection to server [^\n]*failed: [^\n]+")
 
 
@@ -91,43 +131,51 @@ def mapped(error: psycopg.Error, source: str, *, timeout_s: float | None = None)
 def _without_sqlstate(error: psycopg.Error, place: str) -> DeepAnalyzeError:
     """What libpq itself reports: a connection that was never made, or lost. It gives words only."""
     words = _last_line(str(error))
-    lowered = str(error).lower()
-    if (
-        "password authentication failed" in lowered
-        or "no password supplied" in lowered
-        or "pg_hba.conf" in lowered
-    ):
-        return SourceAuthenticationFailed(f"{place}: the server refuses the user or the password ({words})")
-    if 'database "' in lowered and "does not exist" in lowered:
-        return SourceUnavailable(f"{place}: {words}")
-    if (
-        "certificate verify failed" in lowered
-        or "does not match host name" in lowered
-        or "does not support ssl" in lowered
-    ):
-        return SourceUnavailable(f"{place}: no trusted TLS connection could be made ({words})")
-    if "server closed the connection unexpectedly" in lowered:  # more lines follow, which guess at causes
-        return SourceUnavailable(f"{place}: the server ended the connection", retry_after_s=1)
+    match _reason(str(error)):
+        case "credentials":
+            return SourceAuthenticationFailed(
+                f"{place}: the server refuses the user or the password ({words})"
+            )
+        case "client certificate":
+            return SourceAuthenticationFailed(
+                f"{place}: the server refuses the client certificate ({words}); see sslcert and sslkey"
+            )
+        case "database":
+            return SourceUnavailable(f"{place}: {words}")
+        case "tls":
+            return SourceUnavailable(f"{place}: no trusted TLS connection could be made ({words})")
+        case "slots":
+            return SourceUnavailable(
+                f"{place}: the server takes no more connections ({words})", retry_after_s=5
+            )
+        case "starting":
+            return SourceUnavailable(
+                f"{place}: the server is starting up or shutting down ({words})", retry_after_s=5
+            )
+        case "ended":  # more lines follow, which guess at causes
+            return SourceUnavailable(f"{place}: the server ended the connection", retry_after_s=1)
     if isinstance(error, psycopg.OperationalError):
         return SourceUnavailable(f"{place}: the server cannot be reached or dropped the connection ({words})")
     return QueryFailed(f"{place}: the query failed: {words}", details=[_details(error)])
 
 
+def _reason(text: str) -> str | None:
+    lowered = text.lower()
+    return next((reason for reason, signs in _SIGNS if any(sign in lowered for sign in signs)), None)
+
+
 def is_transient(error: BaseException) -> bool:
-    """Whether connecting again soon may help."""
+    """Whether the same may work soon, on another connection: the connection failed or was ended from outside (08xxx,
+    57P01 to 57P03), a slot may come free (53300), a conflict may pass (40001). Never a wrong password, a TLS refusal or
+    an error of the SQL itself.
+    """
     if isinstance(error, OSError):
-        return True
-    if not isinstance(error, psycopg.OperationalError):
+        return isinstance(error, ConnectionError) or getattr(error, "errno", None) == socket.EAI_AGAIN
+    if not isinstance(error, psycopg.Error):
         return False
-    if isinstance(error, (pg.CannotConnectNow, pg.TooManyConnections)):
-        return True
-    ours = mapped(error, "")
-    lasting = (
-        isinstance(ours, SourceAuthenticationFailed)
-        or "does not exist" in ours.message
-        or "TLS" in ours.message
-    )
-    return not lasting
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith("08") or error.sqlstate in _TRANSIENT
+    return isinstance(error, psycopg.OperationalError) and _reason(str(error)) not in _LASTING
 
 
 def _primary(error: psycopg.Error) -> str:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from deepanalyze.datasources.base import OnProgress, Progress
 from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names
-from deepanalyze.datasources.connectors.postgresql.wire import Buffer, Wire
+from deepanalyze.datasources.connectors.postgresql.wire import Wire
 from deepanalyze.datasources.files import atomic_file
 from deepanalyze.datasources.progress import ProgressThrottle
 from deepanalyze.errors import AlreadyExists, QuotaExceeded, ResultTooLarge
@@ -64,13 +64,10 @@ def write_copy(
     with _result_file(destination) as file:
         sink = _Sink(file, max_bytes, on_progress)
         sink.write(head)
-        rows, last = wire.copy_out(sql, file.write, sink.check)
-        truncated = rows > max_rows
-        if not truncated:
-            sink.write(last)
-        sink.finish(min(rows, max_rows))
-        size = sink.bytes
-    return min(rows, max_rows), size, truncated
+        rows, truncated = wire.copy_out(sql, max_rows, sink.take)
+        sink.finish(rows)
+        size = sink.size
+    return rows, size, truncated
 
 
 def write_rows(
@@ -99,7 +96,7 @@ def write_rows(
                 rows += 1
             sink.check(rows)
         sink.finish(rows)
-        size = sink.bytes
+        size = sink.size
     return rows, size, truncated
 
 
@@ -118,11 +115,15 @@ class _Sink:
         self._progress = ProgressThrottle(on_progress)
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         return self._file.tell()
 
-    def write(self, data: Buffer) -> None:
+    def write(self, data: bytes) -> None:
         self._file.write(data)
+
+    def take(self, data: bytes, rows: int) -> None:
+        self._file.write(data)
+        self.check(rows)
 
     def check(self, rows: int) -> None:
         size = self._file.tell()

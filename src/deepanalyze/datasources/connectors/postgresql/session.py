@@ -1,80 +1,63 @@
-"""Connections of one source: how they are made, pooled, lent for one reading transaction, and checked on return."""
+"""Connections of one source: pooled, lent for one transaction each, made as they were before they are lent again."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_random_exponential,
-)
 
+from deepanalyze.datasources.capabilities import PoolStats
+from deepanalyze.datasources.connectors.postgresql import transaction
 from deepanalyze.datasources.connectors.postgresql.config import PostgresConfig
+from deepanalyze.datasources.connectors.postgresql.connecting import Connecting, Connection, retrying
 from deepanalyze.datasources.connectors.postgresql.errors import is_transient, postgres_errors
-from deepanalyze.datasources.connectors.postgresql.wire import Interrupted, Overdue, Wire
+from deepanalyze.datasources.connectors.postgresql.lease import Lease
+from deepanalyze.datasources.connectors.postgresql.parameters import Parameters
 from deepanalyze.datasources.limits import SourceDefaults
-from deepanalyze.datasources.policy import allowed_addresses
-from deepanalyze.errors import Busy, QueryTimeout, SourceUnavailable
+from deepanalyze.errors import Busy, SourceUnavailable
 
-Connection = AsyncConnection[TupleRow]
 T = TypeVar("T")
 
-_GRACE_S = 5.0  # given to the server to stop a query by itself before we hang up
 _CLEAN_UP_S = 5.0
-_IDLE_IN_TRANSACTION_MS = 60_000
-_NO_SUCH_FILE = "/dev/null/none"  # else libpq takes the one in the server process's home directory
-
-# Read-only also outside our transactions, should one ever be left.
-_CONFIGURE = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
-# A view may hide a function that takes an advisory lock, which would last as long as the session.
-_STATE = (
-    "SELECT pg_catalog.current_setting('default_transaction_read_only'), session_user, current_user, "
-    "pg_catalog.pg_advisory_unlock_all()"
-)
+_LOOK_UP_THE_REASON_S = 1.0  # after which one who waits for a connection asks why none can be made
 
 
 class Sessions:
-    """An async context manager around the pool of one source."""
+    """Opened and closed by the connector; everything else of it may be used from many tasks at once."""
 
     def __init__(self, config: PostgresConfig, defaults: SourceDefaults, source: str) -> None:
         self._config = config
         self._defaults = defaults
         self._source = source
-        self._resources = contextlib.AsyncExitStack()
-        self._pool: AsyncConnectionPool[Connection] | None = None
-        self._running: set[Wire] = set()
-        self._at_work: dict[Connection, asyncio.Future[Any]] = {}
-        self._root_certificate: Path | None = None
-        self.query_timeout_s = min(
-            config.query_timeout_s or defaults.timeouts.query_s, defaults.timeouts.query_ceiling_s
-        )
         self._connect_timeout_s = config.connect_timeout_s or defaults.timeouts.connect_s
         self._max_size = config.pool_max_size or defaults.pool.max_size
         wanted = defaults.pool.min_size if config.pool_min_size is None else config.pool_min_size
         self._min_size = min(wanted, self._max_size)
+        self._parameters = Parameters(
+            config, defaults.network, source, connect_timeout_s=self._connect_timeout_s
+        )
+        self._connecting = Connecting(self._parameters, defaults.retries, source, self._connect_timeout_s)
+        self._resources = contextlib.AsyncExitStack()
+        self._pool: AsyncConnectionPool[Connection] | None = None
+        self._lent: set[Lease] = set()
+        self.behind_pooler = False
 
     async def open(self) -> None:
         """Proves with one connection that the source can be reached, so that what is wrong is told in its own words."""
         async with contextlib.AsyncExitStack() as resources:
-            await self._keep_certificate(resources)
-            await self._probe()
+            await resources.enter_async_context(self._parameters)
+            async with self._connecting.separate() as connection:
+                with postgres_errors(self._source):
+                    self.behind_pooler = await _is_pooled(connection)
             threads = ThreadPoolExecutor(self._max_size, thread_name_prefix="postgresql")
             resources.callback(threads.shutdown, wait=False)
             pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -82,9 +65,8 @@ class Sessions:
                 min_size=self._min_size,
                 max_size=self._max_size,
                 open=False,
-                configure=_configure,
+                configure=self._configure,
                 check=AsyncConnectionPool.check_connection,
-                reset=_verify,
                 timeout=self._defaults.timeouts.acquire_s,
                 max_idle=self._defaults.pool.idle_timeout_s,
                 max_lifetime=self._defaults.pool.max_lifetime_s,
@@ -98,201 +80,177 @@ class Sessions:
 
     async def close(self) -> None:
         self._pool = None
-        for wire in self._running:
-            wire.interrupt()
+        for lease in self._lent:
+            lease.interrupt()
         await self._resources.aclose()
 
+    def pool_stats(self) -> PoolStats | None:
+        if self._pool is None:
+            return None
+        told = self._pool.get_stats()
+        total, idle = told.get("pool_size", 0), told.get("pool_available", 0)
+        return PoolStats(
+            in_use=len(self._lent),
+            idle=idle,
+            total=total,
+            waiting=told.get("requests_waiting", 0),
+            max_size=self._max_size,
+            min_size=self._min_size,
+            opened=told.get("connections_num", 0),
+            failed=told.get("connections_errors", 0),
+            waited=told.get("requests_queued", 0),
+            timed_out=told.get("requests_errors", 0),
+        )
+
+    def separate(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection outside of the pool, in autocommit mode, for what no other work should ever share."""
+        return self._connecting.separate()
+
+    async def run(self, work: Callable[[Lease], Awaitable[T]], timeout_s: float | None = None) -> T:
+        """What `work` makes of a reading transaction. A connection that is lost before it gave rows is replaced and
+        `work` done again, as often as the retry policy says and within one time limit for all attempts.
+        """
+        limit_s = self.time_limit(timeout_s)
+        deadline = time.monotonic() + limit_s
+        delivered = False
+
+        def again(error: BaseException) -> bool:
+            return not delivered and is_transient(error)
+
+        with postgres_errors(self._source, timeout_s=limit_s):
+            async for attempt in retrying(self._defaults.retries, again, limit_s):
+                with attempt:
+                    left_s = max(0.001, deadline - time.monotonic())
+                    async with self._lend(left_s, writing=False) as lease:
+                        try:
+                            return await work(lease)
+                        finally:
+                            delivered = lease.delivered
+        raise AssertionError("retrying either returns or raises")
+
     @asynccontextmanager
-    async def reading(self, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+    async def reading(self, timeout_s: float | None = None) -> AsyncIterator[Lease]:
         """A connection inside a READ ONLY transaction, whose statements the server stops at their time limit.
 
         It goes back to the pool clean, or not at all.
         """
-        timeout_s = timeout_s or self.query_timeout_s
-        connection = await self._acquire()
-        try:
-            with postgres_errors(self._source, timeout_s=timeout_s):
-                await connection.execute(self._begin(timeout_s))
-                yield connection
-        finally:
-            await asyncio.shield(self._give_back(connection))
+        limit_s = self.time_limit(timeout_s)
+        with postgres_errors(self._source, timeout_s=limit_s):
+            async with self._lend(limit_s, writing=False) as lease:
+                yield lease
 
-    async def in_thread(
-        self, connection: Connection, work: Callable[[Wire], T], timeout_s: float | None = None
-    ) -> T:
-        """Runs `work` beside the event loop. Cancelling this cancels the statement on the server, then hangs up."""
-        loop = asyncio.get_running_loop()
-        limit_s = timeout_s or self.query_timeout_s
-        wire = Wire(connection.pgconn, time.monotonic() + limit_s + _GRACE_S)
-        running = loop.run_in_executor(self._threads, wire.run, work)
-        self._running.add(wire)
-        self._at_work[connection] = running
-        running.add_done_callback(lambda _: self._at_work.pop(connection, None))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            wire.interrupt()
-            await asyncio.shield(_ended(running, connection))
-            raise
-        except Interrupted:
-            await _cancel(connection)
-            raise SourceUnavailable(f"source {self._source!r}: it was closed") from None
-        except Overdue:
-            await _cancel(connection)
-            raise QueryTimeout(
-                f"source {self._source!r}: the server did not end the query within {limit_s:g} s (query_timeout_s)"
-            ) from None
-        finally:
-            self._running.discard(wire)
-
-    def _begin(self, timeout_s: float) -> sql.Composed:
-        """Everything that a statement relies on, set for this transaction alone, so that nothing has to be undone and
-        a pooler in between may swap sessions. The final SELECT takes the snapshot, after which the server refuses to
-        make the transaction read-write.
+    @asynccontextmanager
+    async def writing(self, timeout_s: float | None = None) -> AsyncIterator[Lease]:
+        """A READ WRITE transaction that is committed when the block ends well. Never tried again: nobody could tell
+        whether a connection was lost before or after the commit.
         """
-        timeout_ms = max(1, round(timeout_s * 1000))
-        settings: dict[str, Any] = {
-            "statement_timeout": timeout_ms,
-            "lock_timeout": min(timeout_ms, 10_000),
-            "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_MS,
-            "standard_conforming_strings": "on",  # what the guard's parser takes for granted
-            "datestyle": "ISO",
-            "intervalstyle": "postgres",
-            "bytea_output": "hex",
-        }
-        lines = [sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")]
-        parts: list[sql.Composable] = [*lines]
-        parts += [
-            sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(k), sql.Literal(v))
-            for k, v in settings.items()
-        ]
-        if self._config.search_path:
-            schemas = sql.SQL(", ").join(map(sql.Identifier, self._config.search_path))
-            parts.append(sql.SQL("SET LOCAL search_path = {}").format(schemas))
-        parts.append(sql.SQL("SELECT 1"))
-        return sql.SQL("; ").join(parts)
+        limit_s = self.time_limit(timeout_s)
+        with postgres_errors(self._source, timeout_s=limit_s):
+            async with self._lend(limit_s, writing=True) as lease:
+                yield lease
+                await lease.connection.execute("COMMIT")
+
+    def time_limit(self, wanted_s: float | None = None) -> float:
+        """The request's, else the source's, else the server's; never above the ceiling."""
+        timeouts = self._defaults.timeouts
+        own_s = self._config.query_timeout_s or timeouts.query_s
+        return min(wanted_s or own_s, timeouts.query_ceiling_s)
+
+    @asynccontextmanager
+    async def _lend(self, timeout_s: float, *, writing: bool) -> AsyncIterator[Lease]:
+        connection = await self._acquire()
+        lease = Lease(connection, self._threads, self._source, timeout_s)
+        self._lent.add(lease)
+        try:
+            path = self._config.search_path or self._config.schemas
+            began = await connection.execute(transaction.begin(timeout_s, path, writing=writing))
+            lease.snapshot_at = (await _last_row(began))[0]
+            yield lease
+        finally:
+            self._lent.discard(lease)
+            await asyncio.shield(self._give_back(lease))
 
     async def _acquire(self) -> Connection:
         pool = self._pool
         if pool is None:
             raise SourceUnavailable(f"source {self._source!r}: it is not connected")
+        failures = pool.get_stats().get("connections_errors", 0)
+        getting = asyncio.create_task(pool.getconn())
         try:
-            return await pool.getconn()
+            await asyncio.wait([getting], timeout=_LOOK_UP_THE_REASON_S)
+            if not getting.done() and pool.get_stats().get("connections_errors", 0) > failures:
+                await self._connecting.probe()
+            return await getting
         except PoolClosed:
             raise SourceUnavailable(f"source {self._source!r}: it was closed") from None
         except PoolTimeout:
-            stats = pool.get_stats()
-            waited_s = self._defaults.timeouts.acquire_s
-            if stats.get("pool_size", 0) < self._max_size or stats.get("connections_errors", 0):
-                await self._probe()  # tells why no connection could be made
-            raise Busy(
-                f"source {self._source!r}: none of its {self._max_size} connections came free within {waited_s:g} s",
-                retry_after_s=waited_s,
-            ) from None
+            await self._tell_why(pool)
+            raise AssertionError from None
+        finally:
+            if not getting.done() or getting.cancelled():
+                await asyncio.shield(_returned(getting, pool))
 
-    async def _give_back(self, connection: Connection) -> None:
-        if (running := self._at_work.get(connection)) is not None:  # its caller was cancelled twice
-            await asyncio.wait([running])
-        if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            with contextlib.suppress(psycopg.Error, TimeoutError):
-                async with asyncio.timeout(_CLEAN_UP_S):
-                    await connection.rollback()
-        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+    async def _tell_why(self, pool: AsyncConnectionPool[Connection]) -> None:
+        stats = pool.get_stats()
+        if stats.get("pool_size", 0) < self._max_size or stats.get("connections_errors", 0):
+            await self._connecting.probe()
+        waited_s = self._defaults.timeouts.acquire_s
+        raise Busy(
+            f"source {self._source!r}: none of its {self._max_size} connections came free within {waited_s:g} s; try "
+            "again, or raise pool_max_size",
+            retry_after_s=waited_s,
+        ) from None
+
+    async def _give_back(self, lease: Lease) -> None:
+        await lease.at_rest()
+        connection = lease.connection
+        if not await self._made_as_before(connection):
             await connection.close()
         if self._pool is not None:
             await self._pool.putconn(connection)
         else:
             await connection.close()
 
-    async def _probe(self) -> None:
-        """Connects once, trying again only what may pass by itself, all within the connect timeout."""
-        retries = self._defaults.retries
-        attempts = AsyncRetrying(
-            retry=retry_if_exception(is_transient),
-            stop=stop_after_attempt(retries.max_attempts) | stop_after_delay(self._connect_timeout_s),
-            wait=wait_random_exponential(multiplier=retries.base_delay_s, max=retries.max_delay_s),
-            reraise=True,
-        )
-        with postgres_errors(self._source):
-            try:
-                async with asyncio.timeout(self._connect_timeout_s + 1):
-                    await attempts(self._connect_once)
-            except TimeoutError:
-                raise SourceUnavailable(
-                    f"source {self._source!r}: no connection to {self._place()} within {self._connect_timeout_s:g} s "
-                    "(connect_timeout_s)"
-                ) from None
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                raise SourceUnavailable(
-                    f"source {self._source!r}: {self._place()} cannot be reached ({reason})"
-                ) from error
+    async def _made_as_before(self, connection: Connection) -> bool:
+        if connection.pgconn.transaction_status not in (
+            TransactionStatus.IDLE,
+            TransactionStatus.INTRANS,
+            TransactionStatus.INERROR,
+        ):
+            return False
+        try:
+            async with asyncio.timeout(_CLEAN_UP_S):
+                ended = await connection.execute(transaction.end(behind_pooler=self.behind_pooler))
+        except (psycopg.Error, OSError, TimeoutError):
+            return False
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+        return self.behind_pooler or (await _last_row(ended))[0] == "on"
 
-    async def _connect_once(self) -> None:
-        connection = await AsyncConnection.connect(**await self._parameters())
-        await connection.close()
-
-    async def _parameters(self) -> dict[str, Any]:
-        """Everything is given, so that nothing comes from the server process's own environment or home directory."""
-        config = self._config
-        parameters: dict[str, Any] = {
-            "port": str(config.port),
-            "dbname": config.database,
-            "user": config.user,
-            "password": config.password.get_secret_value() if config.password else "",
-            "passfile": os.devnull,
-            "sslmode": config.tls_mode,
-            "sslcertmode": "disable",
-            "sslrootcert": self._trusted(),
-            "gssencmode": "disable",
-            "require_auth": "!gss,!sspi",
-            "options": "",
-            "application_name": config.application_name,
-            "client_encoding": "UTF8",
-            "connect_timeout": str(max(1, round(self._connect_timeout_s))),
-            "autocommit": True,
-            "prepare_threshold": None,
-        }
-        if config.socket_dir is not None:
-            return parameters | {"host": config.socket_dir, "hostaddr": ""}
-        host = (config.host or "").strip("[]")
-        addresses = await allowed_addresses(host, config.port)
-        return parameters | {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
-
-    def _trusted(self) -> str:
-        if self._root_certificate is not None:
-            return str(self._root_certificate)
-        return "system" if self._config.tls_mode == "verify-full" else _NO_SUCH_FILE
-
-    async def _keep_certificate(self, resources: contextlib.AsyncExitStack) -> None:
-        if self._config.sslrootcert is None:
-            return
-        directory = resources.enter_context(tempfile.TemporaryDirectory(prefix="deepanalyze-"))
-        self._root_certificate = Path(directory) / "root.crt"
-        await asyncio.to_thread(self._root_certificate.write_text, self._config.sslrootcert)
-
-    def _place(self) -> str:
-        return self._config.socket_dir or f"{self._config.host}:{self._config.port}"
+    async def _configure(self, connection: Connection) -> None:
+        if not self.behind_pooler:
+            await connection.execute(transaction.CONFIGURE)
 
 
-async def _configure(connection: Connection) -> None:
-    await connection.execute(_CONFIGURE)
+async def _is_pooled(connection: Connection) -> bool:
+    """A pooler makes up the process that it names at the start; the server's own name tells otherwise."""
+    found = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
+    return found is not None and found[0] != connection.pgconn.backend_pid
 
 
-async def _verify(connection: Connection) -> None:
-    """Runs in the pool's own task when a connection comes back; one that is not as it was made is thrown away."""
-    found = await (await connection.execute(_STATE)).fetchone()
-    if found is None or found[0] != "on" or found[1] != found[2]:
-        raise psycopg.OperationalError("the session came back changed")
+async def _last_row(cursor: psycopg.AsyncCursor[TupleRow]) -> TupleRow:
+    """Of a text of several statements: the row of the last one that gave rows."""
+    row: TupleRow = ()
+    while True:
+        if cursor.description is not None and (found := await cursor.fetchone()) is not None:
+            row = found
+        if not cursor.nextset():
+            return row
 
 
-async def _ended(running: asyncio.Future[Any], connection: Connection) -> None:
-    with contextlib.suppress(Interrupted, psycopg.Error, OSError):
-        await running
-    await _cancel(connection)
-
-
-async def _cancel(connection: Connection) -> None:
-    if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
-        with contextlib.suppress(psycopg.Error, OSError):
-            await connection.cancel_safe(timeout=3)
+async def _returned(getting: asyncio.Task[Connection], pool: AsyncConnectionPool[Connection]) -> None:
+    """Nobody waits for it any more; what it got in the last moment goes back."""
+    getting.cancel()
+    await asyncio.wait([getting])
+    if not getting.cancelled() and getting.exception() is None:
+        await pool.putconn(getting.result())

@@ -7,6 +7,9 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import repeat, takewhile
+from operator import itemgetter
 from typing import TypeVar
 
 import psycopg
@@ -17,7 +20,11 @@ ROWS_PER_CHUNK = 2_000
 # Threads that wait for rows pass the interpreter's lock on among themselves; in their rests the event loop gets it.
 _WORK_S = 0.002
 _REST_S = 0.000_05
-Buffer = bytes | memoryview
+# What TLS has decrypted but libpq had no room for makes no socket readable, so that it has to be asked for.
+_TLS_POLL_MS = 50.0
+_PIECE_BYTES = 128 * 1024
+# Of what get_copy_data gives: empty when nothing is there yet, and when nothing will come.
+_DATA = itemgetter(1)
 T = TypeVar("T")
 
 
@@ -40,6 +47,7 @@ class Wire:
         self._deadline = deadline
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._closing = threading.Lock()
+        self.delivered = False  # rows have come
         self._poll = select.poll()
         self._poll.register(pgconn.socket, select.POLLIN)
         self._poll.register(self._wake, select.POLLIN)
@@ -69,39 +77,72 @@ class Wire:
             for i in range(result.nfields)
         ]
 
-    def copy_out(
-        self, sql: str, write: Callable[[Buffer], object], waiting: Callable[[int], object]
-    ) -> tuple[int, Buffer]:
-        """Writes the rows of `COPY … TO STDOUT` as the server wrote them, all but the last, and gives their number
-        and the last. Calls `waiting` with the rows so far whenever it has to wait for more.
+    def parameter_types(self, sql: str) -> list[int]:
+        """What type the server expects for each `$n`."""
+        self._pgconn.send_prepare(b"", sql.encode())
+        self._finish()
+        self._pgconn.send_describe_prepared(b"")
+        result = self._finish()
+        return [result.param_type(i) for i in range(result.nparams)]
 
-        The inner loop runs once for every row: whatever is added there is paid millions of times.
+    def copy_out(self, sql: str, max_rows: int, write: Callable[[bytes, int], object]) -> tuple[int, bool]:
+        """Runs `COPY … TO STDOUT`, whose query gives one row more than `max_rows` at most, and gives the number of
+        rows and whether there was that one more.
+
+        `write` gets complete rows as the server wrote them, some kilobytes at a time, and the number of rows so far.
+        The rows of one piece go through C alone: whatever Python did for each would be paid millions of times.
         """
         self._pgconn.send_query_params(sql.encode(), [])
         self._flush()
         started = self._next_result()
         if started is None or started.status != pq.ExecStatus.COPY_OUT:
             raise psycopg.InternalError(f"the server did not start a COPY ({started and started.status})")
-        get = self._pgconn.get_copy_data
-        last: Buffer = b""
         rows = 0
         rest_at = time.monotonic() + _WORK_S
+        for piece, count, last_bytes in self._pieces():
+            rows += count
+            if rows > max_rows:
+                piece = piece[:-last_bytes]
+            write(piece, min(rows, max_rows))
+            if time.monotonic() >= rest_at:
+                time.sleep(_REST_S)
+                rest_at = time.monotonic() + _WORK_S
+        return min(rows, max_rows), rows > max_rows
+
+    def _pieces(self) -> Iterator[tuple[bytes, int, int]]:
+        """What arrives, in pieces worth the handling: the rows, their number, and how long the last one is.
+
+        Rows become bytes at once: thousands of live memoryviews would keep the garbage collector busy.
+        """
+        read = partial(map, self._pgconn.get_copy_data, repeat(1))
+        arrived: list[bytes] = []
+        rows = size = last_bytes = 0
         while True:
-            length, row = get(1)
-            if length > 0:
-                write(last)
-                last = row
-                rows += 1
-            elif length == 0:
-                waiting(rows)
-                if time.monotonic() >= rest_at:
-                    time.sleep(_REST_S)
-                    rest_at = time.monotonic() + _WORK_S
-                self._wait()
-            else:
+            if received := list(takewhile(_DATA, read())):
+                self.delivered = True
+                arrived.append(b"".join(map(_DATA, received)))
+                rows += len(received)
+                size += len(arrived[-1])
+                last_bytes = received[-1][0]
+            if size >= _PIECE_BYTES:
+                yield b"".join(arrived), rows, last_bytes
+                arrived.clear()
+                rows = size = 0
+            if self._copy_has_ended():
                 break
-        self._finish()
-        return rows, last
+            self._wait()
+        if arrived:
+            yield b"".join(arrived), rows, last_bytes
+
+    def _copy_has_ended(self) -> bool:
+        """Asked whenever all rows that are here have been taken. Raises what the server ended it with."""
+        if not self._pgconn.is_busy():
+            result = self._next_result()
+            if result is not None and result.status == pq.ExecStatus.COPY_OUT:
+                return False
+        while self._next_result() is not None:  # to the end of the command
+            pass
+        return True
 
     def rows(self, sql: str) -> Iterator[PGresult]:
         """Results of up to `ROWS_PER_CHUNK` rows in text form; at least one, which may be empty."""
@@ -110,6 +151,7 @@ class Wire:
             self._pgconn.set_chunked_rows_mode(ROWS_PER_CHUNK)
         self._flush()
         while (result := self._next_result()) is not None:
+            self.delivered = self.delivered or result.ntuples > 0
             yield result
 
     def _finish(self) -> PGresult:
@@ -148,9 +190,13 @@ class Wire:
 
     def _wait(self) -> None:
         left_ms = (self._deadline - time.monotonic()) * 1000
-        ready = self._poll.poll(left_ms) if left_ms > 0 else []
-        if not ready:
+        if left_ms <= 0:
             raise Overdue
+        if self._pgconn.ssl_in_use:
+            left_ms = min(left_ms, _TLS_POLL_MS)
+        ready = self._poll.poll(left_ms)
+        if not ready:
+            self._pgconn.consume_input()
         for descriptor, event in ready:
             if descriptor == self._wake:
                 raise Interrupted

@@ -1,0 +1,231 @@
+"""One statement, from its text to a file, a frame or plain values: checked, limited, and run on a lent connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from deepanalyze.datasources.base import Column, OnProgress
+from deepanalyze.datasources.capabilities import Exported, FileFormat, Table
+from deepanalyze.datasources.connectors.postgresql import catalog
+from deepanalyze.datasources.connectors.postgresql.binding import bound, check_count, placeholders
+from deepanalyze.datasources.connectors.postgresql.config import PostgresConfig
+from deepanalyze.datasources.connectors.postgresql.costs import check_cost
+from deepanalyze.datasources.connectors.postgresql.dtypes import pandas_dtype
+from deepanalyze.datasources.connectors.postgresql.errors import mapped
+from deepanalyze.datasources.connectors.postgresql.export import (
+    ColumnType,
+    copy_statement,
+    header,
+    limited_statement,
+    write_copy,
+    write_rows,
+)
+from deepanalyze.datasources.connectors.postgresql.functions import (
+    LOOK_UP,
+    Known,
+    judge,
+    look_up_parameters,
+    needs_look_up,
+)
+from deepanalyze.datasources.connectors.postgresql.guard import Statement, read_only_statement
+from deepanalyze.datasources.connectors.postgresql.identifiers import always_quoted, distinct_names
+from deepanalyze.datasources.connectors.postgresql.lease import Lease
+from deepanalyze.datasources.connectors.postgresql.session import Sessions
+from deepanalyze.datasources.connectors.postgresql.wire import Wire
+from deepanalyze.datasources.limits import Limits
+from deepanalyze.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Written = tuple[int, int, bool]  # rows, bytes, whether there were more rows
+
+
+class Reader:
+    """Made anew for each use; holds nothing of its own."""
+
+    def __init__(self, config: PostgresConfig, limits: Limits, sessions: Sessions, source: str) -> None:
+        self._config = config
+        self._limits = limits
+        self._sessions = sessions
+        self._source = source
+        self._max_bytes = min(config.max_bytes or limits.max_result_bytes, limits.max_result_bytes)
+
+    async def frame(
+        self, sql: str, params: Sequence[Any], max_rows: int | None, timeout_s: float | None
+    ) -> pd.DataFrame:
+        from deepanalyze.datasources.connectors.postgresql.frame import read_frame
+
+        rows = self._rows(max_rows)
+
+        async def work(lease: Lease) -> pd.DataFrame:
+            statement, columns = await self._prepared(lease, sql, params)
+            read = partial(
+                read_frame,
+                sql=_limited(statement, columns, rows),
+                columns=columns,
+                max_rows=rows,
+                max_bytes=self._max_bytes,
+            )
+            return await lease.in_thread(lambda wire: read(self._affordable(wire, statement)))
+
+        return await self._sessions.run(work, timeout_s)
+
+    async def rows(
+        self, sql: str, params: Sequence[Any], max_rows: int | None, timeout_s: float | None
+    ) -> Table:
+        from deepanalyze.datasources.connectors.postgresql.values import json_values
+
+        rows = self._rows(max_rows)
+
+        async def work(lease: Lease) -> Table:
+            statement, columns = await self._prepared(lease, sql, params)
+            text = _limited(statement, columns, rows)
+
+            def read(wire: Wire) -> tuple[list[list[Any]], bool]:
+                return json_values(
+                    columns, self._affordable(wire, statement).rows(text), rows, self._max_bytes
+                )
+
+            values, truncated = await lease.in_thread(read)
+            return Table(await self._named(lease, columns), values, truncated)
+
+        return await self._sessions.run(work, timeout_s)
+
+    async def export(
+        self,
+        destination: Path,
+        *,
+        query: str | None,
+        table: str | None,
+        params: Sequence[Any],
+        format: FileFormat,
+        max_rows: int | None,
+        timeout_s: float | None,
+        on_progress: OnProgress | None,
+    ) -> Exported:
+        rows = self._rows(max_rows)
+
+        async def work(lease: Lease) -> Exported:
+            started_at = time.time()
+            if query is not None:
+                statement, columns = await self._prepared(lease, query, params)
+            else:
+                statement, columns = await self._table(lease, str(table))
+            write = self._writer(statement, columns, format, rows)
+            run = partial(
+                write,
+                destination=destination,
+                max_rows=rows,
+                max_bytes=self._max_bytes,
+                on_progress=on_progress,
+            )
+            named = await self._named(lease, columns)
+            written, size, truncated = await lease.in_thread(
+                lambda wire: run(self._affordable(wire, statement))
+            )
+            return Exported(
+                rows=written,
+                bytes=size,
+                truncated=truncated,
+                columns=named,
+                sql=statement.text.strip(),
+                params=tuple(params),
+                started_at=started_at,
+                snapshot_at=lease.snapshot_at,
+                server_version=lease.server_version,
+            )
+
+        return await self._sessions.run(work, timeout_s)
+
+    def _rows(self, wanted: int | None) -> int:
+        return self._limits.rows(wanted, self._config.max_rows)
+
+    def _affordable(self, wire: Wire, statement: Statement) -> Wire:
+        limit = self._config.statement_cost_limit
+        if limit is not None and statement.kind == "select":
+            check_cost(wire, statement.text, limit, self._source)
+        return wire
+
+    def _writer(
+        self, statement: Statement, columns: Sequence[ColumnType], format: FileFormat, rows: int
+    ) -> Callable[..., Written]:
+        if format == "csv":
+            if statement.kind == "select":
+                return partial(
+                    write_copy, sql=copy_statement(statement.text, columns, rows), head=header(columns)
+                )
+            return partial(write_rows, sql=statement.text, head=header(columns))
+        from deepanalyze.datasources.connectors.postgresql.parquet import write_parquet, write_shown
+
+        write = write_parquet if statement.kind == "select" else write_shown
+        facts = {"source": self._source, "sql": statement.text.strip()}
+        return partial(write, text=statement.text, columns=columns, format=format, metadata=facts)
+
+    async def _prepared(
+        self, lease: Lease, sql: str, params: Sequence[Any]
+    ) -> tuple[Statement, list[ColumnType]]:
+        """The statement with its parameters in it, once the guard, the server and the count agree."""
+        statement = await self._checked(lease, sql)
+        found = placeholders(statement.text) if params or "$" in statement.text else []
+        check_count(found, params, self._source)
+        if found:
+            types = await self._parameter_types(lease, statement)
+            statement = replace(statement, text=bound(statement.text, found, params, types, lease.connection))
+        return statement, await self._described(lease, statement)
+
+    async def _parameter_types(self, lease: Lease, statement: Statement) -> list[str]:
+        oids = await lease.in_thread(lambda wire: wire.parameter_types(statement.text))
+        named = await catalog.columns(lease.connection, [("", oid, -1) for oid in oids])
+        return [column.type for column in named]
+
+    async def _table(self, lease: Lease, path: str) -> tuple[Statement, list[ColumnType]]:
+        relation = await catalog.resolve(lease.connection, path, self._source)
+        text = f"SELECT * FROM {always_quoted(relation['schema'], relation['name'])}"  # noqa: S608 - quoted
+        statement = Statement(text, "select")
+        return statement, await self._described(lease, statement)
+
+    async def _described(self, lease: Lease, statement: Statement) -> list[ColumnType]:
+        try:
+            columns = await lease.in_thread(lambda wire: wire.describe(statement.text))
+        except psycopg.Error as error:
+            if error.diag.statement_position is None:
+                raise
+            raise mapped(error, self._source) from error
+        if not columns:
+            raise InvalidRequest(f"source {self._source!r}: the query gives no columns", param="query")
+        return columns
+
+    async def _named(self, lease: Lease, columns: Sequence[ColumnType]) -> tuple[Column, ...]:
+        names = distinct_names([name for name, _, _ in columns])
+        types = await catalog.columns(lease.connection, columns)
+        return tuple(
+            Column(name, told.type, pandas_dtype(oid))
+            for name, told, (_, oid, _) in zip(names, types, columns, strict=True)
+        )
+
+    async def _checked(self, lease: Lease, sql: str) -> Statement:
+        """The statement, when parser and catalogue agree that it only reads."""
+        connection = lease.connection
+        statement = await asyncio.to_thread(read_only_statement, sql, self._source)
+        if needs_look_up(statement):
+            path = await (await connection.execute("SELECT pg_catalog.current_schemas(true)")).fetchone()
+            async with connection.cursor(row_factory=psycopg.rows.class_row(Known)) as cursor:
+                await cursor.execute(LOOK_UP, look_up_parameters(statement))
+                known = await cursor.fetchall()
+            judge(statement, known, path[0] if path else (), self._source)
+        return statement
+
+
+def _limited(statement: Statement, columns: Sequence[ColumnType], rows: int) -> str:
+    if statement.kind != "select":
+        return statement.text
+    return limited_statement(statement.text, columns, rows)
