@@ -74,6 +74,9 @@ class Parameters:
             "application_name": config.application_name,
             "client_encoding": "UTF8",
             "connect_timeout": str(max(1, round(self._connect_timeout_s))),
+            "keepalives_idle": "30",
+            "keepalives_interval": "10",
+            "keepalives_count": "3",
             "autocommit": True,
             "prepare_threshold": None,
         }

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -28,6 +28,7 @@ from deepanalyze.errors import Busy, SourceUnavailable
 T = TypeVar("T")
 
 _CLEAN_UP_S = 5.0
+_GRACE_S = 10.0  # for what has its own time limit, to end by it
 _LOOK_UP_THE_REASON_S = 1.0  # after which one who waits for a connection asks why none can be made
 
 
@@ -49,6 +50,7 @@ class Sessions:
         self._resources = contextlib.AsyncExitStack()
         self._pool: AsyncConnectionPool[Connection] | None = None
         self._lent: set[Lease] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
         self.behind_pooler = False
 
     async def open(self) -> None:
@@ -82,6 +84,7 @@ class Sessions:
         self._pool = None
         for lease in self._lent:
             lease.interrupt()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         await self._resources.aclose()
 
     def pool_stats(self) -> PoolStats | None:
@@ -117,7 +120,7 @@ class Sessions:
         def again(error: BaseException) -> bool:
             return not delivered and is_transient(error)
 
-        with postgres_errors(self._source, timeout_s=limit_s):
+        async with self._bounded(limit_s):
             async for attempt in retrying(self._defaults.retries, again, limit_s):
                 with attempt:
                     left_s = max(0.001, deadline - time.monotonic())
@@ -135,9 +138,8 @@ class Sessions:
         It goes back to the pool clean, or not at all.
         """
         limit_s = self.time_limit(timeout_s)
-        with postgres_errors(self._source, timeout_s=limit_s):
-            async with self._lend(limit_s, writing=False) as lease:
-                yield lease
+        async with self._bounded(limit_s), self._lend(limit_s, writing=False) as lease:
+            yield lease
 
     @asynccontextmanager
     async def writing(self, timeout_s: float | None = None) -> AsyncIterator[Lease]:
@@ -145,16 +147,28 @@ class Sessions:
         whether a connection was lost before or after the commit.
         """
         limit_s = self.time_limit(timeout_s)
-        with postgres_errors(self._source, timeout_s=limit_s):
-            async with self._lend(limit_s, writing=True) as lease:
-                yield lease
-                await lease.connection.execute("COMMIT")
+        async with self._bounded(limit_s), self._lend(limit_s, writing=True) as lease:
+            yield lease
+            await lease.connection.execute("COMMIT")
 
     def time_limit(self, wanted_s: float | None = None) -> float:
         """The request's, else the source's, else the server's; never above the ceiling."""
         timeouts = self._defaults.timeouts
         own_s = self._config.query_timeout_s or timeouts.query_s
         return min(wanted_s or own_s, timeouts.query_ceiling_s)
+
+    @asynccontextmanager
+    async def _bounded(self, limit_s: float) -> AsyncIterator[None]:
+        """Errors in our words, and an end also when the server falls silent: nothing else would end the wait for it."""
+        bound_s = self._defaults.timeouts.acquire_s + limit_s + _GRACE_S
+        try:
+            with postgres_errors(self._source, timeout_s=limit_s):
+                async with asyncio.timeout(bound_s):
+                    yield
+        except TimeoutError:
+            raise SourceUnavailable(
+                f"source {self._source!r}: {self._parameters.place} stopped answering; given up after {bound_s:g} s"
+            ) from None
 
     @asynccontextmanager
     async def _lend(self, timeout_s: float, *, writing: bool) -> AsyncIterator[Lease]:
@@ -176,23 +190,33 @@ class Sessions:
             raise SourceUnavailable(f"source {self._source!r}: it is not connected")
         failures = pool.get_stats().get("connections_errors", 0)
         getting = asyncio.create_task(pool.getconn())
+        taken = False
         try:
-            await asyncio.wait([getting], timeout=_LOOK_UP_THE_REASON_S)
+            patience_s = self._defaults.timeouts.acquire_s
+            await asyncio.wait([getting], timeout=min(_LOOK_UP_THE_REASON_S, patience_s))
             if not getting.done() and pool.get_stats().get("connections_errors", 0) > failures:
                 await self._connecting.probe()
-            return await getting
+            await asyncio.wait([getting], timeout=patience_s)
+            if not getting.done():  # the pool asks a connection whether it still lives, and waits for ever
+                await self._tell_why(pool)
+            connection, taken = getting.result(), True
+            return connection
         except PoolClosed:
             raise SourceUnavailable(f"source {self._source!r}: it was closed") from None
         except PoolTimeout:
             await self._tell_why(pool)
-            raise AssertionError from None
         finally:
-            if not getting.done() or getting.cancelled():
-                await asyncio.shield(_returned(getting, pool))
+            if not taken:
+                self._leave(getting, pool)
 
-    async def _tell_why(self, pool: AsyncConnectionPool[Connection]) -> None:
+    def _leave(self, getting: asyncio.Task[Connection], pool: AsyncConnectionPool[Connection]) -> None:
+        leaving = asyncio.create_task(_returned(getting, pool))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _tell_why(self, pool: AsyncConnectionPool[Connection]) -> NoReturn:
         stats = pool.get_stats()
-        if stats.get("pool_size", 0) < self._max_size or stats.get("connections_errors", 0):
+        if stats.get("pool_size", 0) < self._max_size or stats.get("connections_errors", 0) or not self._lent:
             await self._connecting.probe()
         waited_s = self._defaults.timeouts.acquire_s
         raise Busy(
