@@ -78,12 +78,18 @@ def borrows_identity(config: Mapping[str, Any]) -> Collection[str]:
 
 
 class EntraTokens:
-    """Tokens for one source. An async context manager, like the credential that it holds."""
+    """Tokens for one source. An async context manager, like the credential that it holds.
 
-    def __init__(self, fields: EntraFields, scope: str, source: str) -> None:
+    Args:
+        scope: of the tokens, as `https://…/.default`.
+        options: for azure-identity's credential, where Entra is not at its usual address.
+    """
+
+    def __init__(self, fields: EntraFields, scope: str, source: str, **options: Any) -> None:
         self._fields = fields
         self._scope = scope
         self._source = source
+        self._options = options
         self._credential: AsyncTokenCredential | None = None
 
     async def __aenter__(self) -> Self:
@@ -103,7 +109,7 @@ class EntraTokens:
 
         try:
             if self._credential is None:
-                self._credential = await asyncio.to_thread(make_credential, self._fields)
+                self._credential = await asyncio.to_thread(make_credential, self._fields, **self._options)
             return (await self._credential.get_token(self._scope)).token
         except (ClientAuthenticationError, CredentialUnavailableError, ValueError) as error:
             raise SourceAuthenticationFailed(
@@ -120,7 +126,7 @@ class EntraTokens:
             ) from error
 
 
-def make_credential(fields: EntraFields) -> AsyncTokenCredential:
+def make_credential(fields: EntraFields, **options: Any) -> AsyncTokenCredential:
     """Blocking, since it may read certificates. Raises ValueError for one that cannot be used."""
     from azure.identity import aio
 
@@ -130,18 +136,24 @@ def make_credential(fields: EntraFields) -> AsyncTokenCredential:
                 fields.tenant_id or "",
                 fields.client_id or "",
                 certificate_data=fields.client_certificate.get_secret_value().encode(),
+                **options,
             )
         case "service_principal" if fields.client_secret is not None:
             return aio.ClientSecretCredential(
-                fields.tenant_id or "", fields.client_id or "", fields.client_secret.get_secret_value()
+                fields.tenant_id or "",
+                fields.client_id or "",
+                fields.client_secret.get_secret_value(),
+                **options,
             )
         case "managed_identity":
-            return aio.ManagedIdentityCredential(client_id=fields.client_id)
+            return aio.ManagedIdentityCredential(client_id=fields.client_id, **options)
         case "workload_identity":
-            return aio.WorkloadIdentityCredential(tenant_id=fields.tenant_id, client_id=fields.client_id)
+            return aio.WorkloadIdentityCredential(
+                tenant_id=fields.tenant_id, client_id=fields.client_id, **options
+            )
         case "azure_cli":
-            return aio.AzureCliCredential()
-    return aio.DefaultAzureCredential(exclude_interactive_browser_credential=True)
+            return aio.AzureCliCredential(**options)
+    return aio.DefaultAzureCredential(exclude_interactive_browser_credential=True, **options)
 
 
 def _words(error: Exception) -> str:
