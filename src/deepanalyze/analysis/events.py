@@ -21,7 +21,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """`param` names the reference in the request, as `messages[0].data_sources[1]`."""
+    """`param` names the reference in the request, as `messages[0].data_sources[1]`; the rate is since it started."""
 
     param: str
     source: str
@@ -31,6 +31,7 @@ class Fetch:
     total_bytes: int | None = None
     files: tuple[FetchedFile, ...] = ()
     error: str | None = None
+    bytes_per_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import re
 import secrets
 import shutil
+import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,10 @@ class Gathering:
             self._brought[index] = known
             return
         loop = asyncio.get_running_loop()
+        started = time.monotonic()
 
         def report(progress: Progress) -> None:  # in whatever thread the connector works
-            loop.call_soon_threadsafe(self._tell, placed, progress)
+            loop.call_soon_threadsafe(self._tell, placed, progress, started)
 
         self._queue.put_nowait(Fetch(placed.param, placed.reference.source_id, "started"))
         try:
@@ -119,9 +121,9 @@ class Gathering:
             return
         self._brought[index] = files
         self._news.add(placed.reference, files)
-        self._queue.put_nowait(_done(placed, files))
+        self._queue.put_nowait(_done(placed, files, started))
 
-    def _tell(self, placed: PlacedReference, progress: Progress) -> None:
+    def _tell(self, placed: PlacedReference, progress: Progress, started: float) -> None:
         self._queue.put_nowait(
             Fetch(
                 placed.param,
@@ -130,6 +132,7 @@ class Gathering:
                 bytes=progress.bytes,
                 rows=progress.rows,
                 total_bytes=progress.total_bytes,
+                bytes_per_s=_rate(progress.bytes, started),
             )
         )
 
@@ -162,16 +165,23 @@ class Gathering:
             staged.unlink(missing_ok=True)
 
 
-def _done(placed: PlacedReference, files: list[FetchedFile]) -> Fetch:
+def _done(placed: PlacedReference, files: list[FetchedFile], started: float) -> Fetch:
     rows = [file.rows for file in files if file.rows is not None]
+    size = sum(file.bytes for file in files)
     return Fetch(
         placed.param,
         placed.reference.source_id,
         "done",
-        bytes=sum(file.bytes for file in files),
+        bytes=size,
         rows=sum(rows) if rows else None,
+        bytes_per_s=_rate(size, started),
         files=tuple(files),
     )
+
+
+def _rate(size: int, started: float) -> int | None:
+    elapsed_s = time.monotonic() - started
+    return round(size / elapsed_s) if elapsed_s > 0 else None
 
 
 async def _all_of(jobs: list[Coroutine[Any, Any, None]]) -> None:

@@ -147,6 +147,7 @@ def progress_object(event: Event, links: FileLinks) -> dict[str, Any]:
                 "bytes": event.bytes,
                 "rows": event.rows,
                 "total_bytes": event.total_bytes,
+                "bytes_per_s": event.bytes_per_s,
                 "files": [fetched_object(file) for file in event.files],
                 "error": event.error,
             }

@@ -73,14 +73,11 @@ class DataItem:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a transfer has come; `total_bytes` is None where the source cannot tell it, `bytes_per_s` at the
-    beginning.
-    """
+    """How far a transfer has come; `total_bytes` is None where the source cannot tell it."""
 
     bytes: int
     rows: int | None = None
     total_bytes: int | None = None
-    bytes_per_s: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

@@ -8,7 +8,15 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
@@ -64,6 +72,7 @@ class Display:
                 TextColumn("[bold]{task.description}"),
                 BarColumn(pulse_style="cyan"),
                 DownloadColumn(),
+                TransferSpeedColumn(),
                 TextColumn("{task.fields[note]}", style="dim"),
                 TimeElapsedColumn(),
                 console=self._console,
