@@ -19,12 +19,23 @@ from deepanalyze.datasources.base import (
     Progress,
 )
 from deepanalyze.datasources.capabilities import (
+    Certificate,
+    ColumnStatistics,
     Downloaded,
     Exported,
+    Finding,
+    PoolStats,
+    Statistics,
+    SupportsCertificate,
     SupportsDownload,
     SupportsExport,
+    SupportsPoolStats,
+    SupportsPreview,
     SupportsQuery,
+    SupportsSchema,
+    SupportsStatistics,
     SupportsUpload,
+    Table,
 )
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.errors import (
@@ -40,6 +51,7 @@ from deepanalyze.errors import (
     PermissionDenied,
     QueryFailed,
     QueryTimeout,
+    QueryTooCostly,
     ReadOnlyViolation,
     ResultTooLarge,
     SourceAuthenticationFailed,
@@ -53,16 +65,22 @@ if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.postgresql import PostgreSQLConnector
     from deepanalyze.datasources.credentials import CredentialManager
     from deepanalyze.datasources.fetch import DataReference, FetchedFile
+    from deepanalyze.datasources.pool import ConnectionPool, PoolConfig, PooledConnection
+    from deepanalyze.datasources.pool_manager import ConnectionPoolManager
     from deepanalyze.datasources.registry import DataSourceRegistry
 
 logging.getLogger("deepanalyze").addHandler(logging.NullHandler())  # else warnings would go to stderr
 
 _LAZY = {
     "AzureBlobConnector": "deepanalyze.datasources.connectors.azure_blob",
+    "ConnectionPool": "deepanalyze.datasources.pool",
+    "ConnectionPoolManager": "deepanalyze.datasources.pool_manager",
     "CredentialManager": "deepanalyze.datasources.credentials",
     "DataReference": "deepanalyze.datasources.fetch",
     "DataSourceRegistry": "deepanalyze.datasources.registry",
     "FetchedFile": "deepanalyze.datasources.fetch",
+    "PoolConfig": "deepanalyze.datasources.pool",
+    "PooledConnection": "deepanalyze.datasources.pool",
     "PostgreSQLConnector": "deepanalyze.datasources.connectors.postgresql",
 }
 
@@ -70,8 +88,12 @@ __all__ = [
     "AlreadyExists",
     "AzureBlobConnector",
     "BlobNotFound",
+    "Certificate",
     "Column",
+    "ColumnStatistics",
     "ConfigurationError",
+    "ConnectionPool",
+    "ConnectionPoolManager",
     "CredentialManager",
     "DataItem",
     "DataReference",
@@ -84,17 +106,22 @@ __all__ = [
     "Exported",
     "FetchedFile",
     "FileTooLarge",
+    "Finding",
     "HostNotAllowed",
     "InvalidRequest",
     "Limits",
     "NotFound",
     "NotSupported",
     "PermissionDenied",
+    "PoolConfig",
     "PoolLimits",
+    "PoolStats",
+    "PooledConnection",
     "PostgreSQLConnector",
     "Progress",
     "QueryFailed",
     "QueryTimeout",
+    "QueryTooCostly",
     "ReadOnlyViolation",
     "ResultTooLarge",
     "RetryPolicy",
@@ -102,10 +129,17 @@ __all__ = [
     "SourceDefaults",
     "SourceError",
     "SourceUnavailable",
+    "Statistics",
+    "SupportsCertificate",
     "SupportsDownload",
     "SupportsExport",
+    "SupportsPoolStats",
+    "SupportsPreview",
     "SupportsQuery",
+    "SupportsSchema",
+    "SupportsStatistics",
     "SupportsUpload",
+    "Table",
     "TableNotFound",
     "Timeouts",
 ]
