@@ -8,14 +8,13 @@ import logging
 import time
 from typing import Any, Literal, Self
 
-from cachetools import TTLCache
-
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
 from deepanalyze.datasources.credentials import CredentialManager, sanitize
 from deepanalyze.datasources.limits import SourceDefaults
 from deepanalyze.datasources.live import LiveConnectors, plugin_errors
 from deepanalyze.datasources.masking import MASK
 from deepanalyze.datasources.memory import InMemoryRepository
+from deepanalyze.datasources.metadata_cache import MetadataCache
 from deepanalyze.datasources.names import check_id, check_name
 from deepanalyze.datasources.plugins import ConnectorTypes
 from deepanalyze.datasources.repository import ConfigRepository, StoredSource
@@ -27,6 +26,8 @@ from deepanalyze.errors import (
     NotFound,
     SourceUnavailable,
 )
+
+_CALLERS_OWN = object()
 
 
 class DataSourceRegistry:
@@ -51,7 +52,7 @@ class DataSourceRegistry:
         self._sources: dict[str, StoredSource] = {}
         self._reserved: set[str] = set()
         self._live = LiveConnectors()
-        self._metadata: TTLCache[str, Any] = TTLCache(maxsize=1000, ttl=metadata_ttl_s)
+        self.metadata = MetadataCache(metadata_ttl_s)
         self._log = logging.getLogger(__name__)
 
     async def __aenter__(self) -> Self:
@@ -136,7 +137,10 @@ class DataSourceRegistry:
         await self._repository.delete(source_id)
         self._sources.pop(source_id, None)
         self.clear_cache(source_id)
-        await self._live.close(source_id)
+        try:
+            await self._live.close(source_id)
+        finally:  # who had the connector already may have read with it until now
+            self.clear_cache(source_id)
 
     def stored(self, id_or_name: str) -> StoredSource:
         source = self._sources.get(id_or_name)
@@ -204,21 +208,20 @@ class DataSourceRegistry:
 
     async def disconnect_all(self) -> None:
         await self._live.close_all()
-        self._metadata.clear()
+        self.clear_cache()
 
-    # cached metadata
+    # cached metadata: a value of the caller's own for each source, beside what `metadata` keeps
 
     def cache_metadata(self, source_id: str, data: Any) -> None:
-        self._metadata[source_id] = data
+        self.metadata.put(source_id, _CALLERS_OWN, data)
 
     def get_cached_metadata(self, source_id: str) -> Any | None:
-        return self._metadata.get(source_id)
+        kept = self.metadata.peek(source_id, _CALLERS_OWN)
+        return None if kept is None else kept.value
 
     def clear_cache(self, source_id: str | None = None) -> None:
-        if source_id is None:
-            self._metadata.clear()
-        else:
-            self._metadata.pop(source_id, None)
+        """Of all sources when none is named."""
+        self.metadata.invalidate(source_id)
 
     # inside
 

@@ -34,7 +34,7 @@ def open_sink(file: IO[bytes]) -> Any:
 
 
 def open_writer(sink: Any, schema: pa.Schema, format: BinaryFormat) -> Any:
-    """Something with `write_table`, `write_batch` and `close`, which leaves the sink open."""
+    """A context manager with `write_table` and `write_batch`, which leaves the sink open."""
     if format == "arrow":
         return pa.ipc.new_stream(sink, schema)
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
@@ -49,7 +49,7 @@ def open_writer(sink: Any, schema: pa.Schema, format: BinaryFormat) -> Any:
 
 
 def open_scratch(sink: Any, schema: pa.Schema) -> Any:
-    """What is written there is read once by `rewritten`."""
+    """The same, for what `batches` will read."""
     return pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
 
 
@@ -81,9 +81,6 @@ class Converter:
             for number in range(table.num_columns)
         ]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
-
-    def finish(self) -> None:
-        self._writer.close()
 
     def _parsed(self, rows: bytes) -> pa.Table:
         if rows.startswith(
@@ -150,11 +147,9 @@ def fitted_schema(
     return pa.schema(fields, metadata=dict(metadata))
 
 
-def rewritten(source: IO[bytes], writer: Any, schema: pa.Schema) -> Iterator[int]:
-    """Copies what `open_scratch` took, with the schema's types; gives the rows of each batch before it is written."""
-    with pa.ipc.open_stream(source) as reader:
+def batches(scratch: IO[bytes], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """What `open_scratch` took, with the schema's types."""
+    with pa.ipc.open_stream(scratch) as reader:
         for batch in reader:
-            yield batch.num_rows
             columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
-    writer.close()
+            yield pa.record_batch(columns, schema=schema)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
@@ -23,7 +23,28 @@ from deepanalyze.datasources.connectors.postgresql.parameters import Parameters
 from deepanalyze.datasources.limits import RetryPolicy
 from deepanalyze.errors import SourceUnavailable
 
-Connection = AsyncConnection[TupleRow]
+_HANG_UP_S = 1.0  # given to a half-made connection to become one that can be ended
+
+
+class Connection(AsyncConnection[TupleRow]):
+    """One whose making can be cancelled: psycopg leaves the half-made one to the garbage collector, and the server with
+    a session that waits for a password.
+    """
+
+    @classmethod
+    async def connect(cls, *args: Any, **kwargs: Any) -> Self:
+        connecting = asyncio.ensure_future(super().connect(*args, **kwargs))
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_hang_up)
+            await asyncio.wait([connecting], timeout=_HANG_UP_S)
+            raise
+
+
+def _hang_up(connecting: asyncio.Future[Any]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().pgconn.finish()
 
 
 class Connecting:
@@ -56,7 +77,7 @@ class Connecting:
                 async with asyncio.timeout(left_s + 1):
                     async for attempt in retrying(self._retries, is_transient, left_s):
                         with attempt:
-                            return await AsyncConnection.connect(**await self._parameters())
+                            return await Connection.connect(**await self._parameters())
             except TimeoutError:
                 raise SourceUnavailable(
                     f"source {self._source!r}: no connection to {self._parameters.place} within {left_s:g} s "

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
-from deepanalyze.datasources.capabilities import Exported, FileFormat, PoolStats, Table
+from deepanalyze.datasources.capabilities import (
+    Certificate,
+    Exported,
+    FileFormat,
+    PoolStats,
+    Statistics,
+    Table,
+)
 from deepanalyze.datasources.connectors.postgresql import catalog
 from deepanalyze.datasources.connectors.postgresql.config import PostgresConfig
 from deepanalyze.datasources.connectors.postgresql.connecting import Connection
+from deepanalyze.datasources.connectors.postgresql.describing import describe
+from deepanalyze.datasources.connectors.postgresql.errors import postgres_errors
 from deepanalyze.datasources.connectors.postgresql.examples import EXAMPLES, PATH_PATTERNS, SAMPLE_QUERIES
 from deepanalyze.datasources.connectors.postgresql.identifiers import parse_schema
+from deepanalyze.datasources.connectors.postgresql.lease import Lease
+from deepanalyze.datasources.connectors.postgresql.overview import overview
+from deepanalyze.datasources.connectors.postgresql.preview import preview
 from deepanalyze.datasources.connectors.postgresql.reading import Reader
+from deepanalyze.datasources.connectors.postgresql.scope import Scope
 from deepanalyze.datasources.connectors.postgresql.session import Sessions
+from deepanalyze.datasources.connectors.postgresql.statistics import statistics
 from deepanalyze.datasources.entra import borrows_identity
 from deepanalyze.datasources.fetch import DataReference, fetch
 from deepanalyze.datasources.schema import validate_config
@@ -24,6 +39,8 @@ from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, SourceUnavailab
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 
 class PostgreSQLConnector(DataSourceConnector):
@@ -91,10 +108,9 @@ class PostgreSQLConnector(DataSourceConnector):
 
     async def list_items(self, path: str | None = None) -> list[DataItem]:
         """Schemas, or the relations of the schema `path` that the role may read."""
-        async with self._reading() as connection:
-            if not path:
-                return await catalog.schemas(connection)
-            return await catalog.relations(connection, parse_schema(path), self._name)
+        if not path:
+            return await self._discovered(catalog.schemas)
+        return await self._discovered(partial(catalog.relations, schema=parse_schema(path)))
 
     async def iter_items(
         self, path: str | None = None, *, recursive: bool = False
@@ -102,14 +118,20 @@ class PostgreSQLConnector(DataSourceConnector):
         for item in await self.list_items(path):
             yield item
         if recursive and not path:
-            async with self._reading() as connection:
-                below = await catalog.relations(connection, None, self._name)
-            for item in below:
+            for item in await self._discovered(catalog.relations):
                 yield item
 
     async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        async with self._reading() as connection:
-            return await catalog.describe(connection, identifier, self._name)
+        return await self._discovered(partial(describe, path=identifier))
+
+    async def schema(self) -> dict[str, Any]:
+        return await self._discovered(overview)
+
+    async def preview(self, path: str, *, limit: int = 10) -> Table:
+        return await self._discovered(partial(preview, path=path, limit=limit))
+
+    async def statistics(self, path: str) -> Statistics:
+        return await self._discovered(partial(statistics, path=path))
 
     async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
         """Writes a relation, or what an SQL query gives, as CSV into the directory."""
@@ -169,8 +191,30 @@ class PostgreSQLConnector(DataSourceConnector):
             on_progress=on_progress,
         )
 
+    async def certify(self) -> Certificate:
+        from deepanalyze.datasources.connectors.postgresql.certificate import certify
+
+        sessions = self._open_sessions()
+        with postgres_errors(self._name):
+            async with sessions.separate() as connection:
+                return await certify(
+                    connection,
+                    schemas=self._settings.schemas,
+                    timeout_s=sessions.time_limit(),
+                    read_only=self._settings.read_only,
+                )
+
     def pool_stats(self) -> PoolStats | None:
         return None if self._sessions is None else self._sessions.pool_stats()
+
+    async def _discovered(self, work: Callable[..., T]) -> T:
+        """What `work` makes of a wire and the `scope` of this source."""
+
+        async def run(lease: Lease) -> T:
+            scope = Scope.of(self._settings, lease.connection, self._name)
+            return await lease.in_thread(partial(work, scope=scope))
+
+        return await self._open_sessions().run(run)
 
     def _reader(self) -> Reader:
         return Reader(self._settings, self.defaults.limits, self._open_sessions(), self._name)

@@ -28,6 +28,8 @@ _RESERVED = frozenset(_RESERVED_WORDS.split())
 
 def parse_path(path: str) -> tuple[str | None, str]:
     """`schema.table`, `table`, `hr."Weird Table"` → schema and table; unquoted names fold to lower case."""
+    if not _has_utf8(path):
+        raise _malformed(path)
     parts: list[str] = []
     position = 0
     while True:
@@ -66,6 +68,11 @@ def always_quoted(*parts: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
+def literal(text: str) -> str:
+    """A string constant. Only for where `standard_conforming_strings` is on, as in every transaction of ours."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def distinct_names(names: Sequence[str]) -> list[str]:
     """Columns by names of their own: `a, a` becomes `a, a_2`; a name that the query itself gives is kept."""
     taken = set(names)
@@ -79,6 +86,15 @@ def distinct_names(names: Sequence[str]) -> list[str]:
         seen.add(candidate)
         result.append(candidate)
     return result
+
+
+def _has_utf8(text: str) -> bool:
+    """Half a surrogate pair, which JSON may bring, has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _folded(name: str) -> str:

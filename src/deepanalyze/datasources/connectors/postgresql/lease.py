@@ -10,14 +10,12 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow
 
+from deepanalyze.datasources.connectors.postgresql.connecting import Connection
 from deepanalyze.datasources.connectors.postgresql.wire import Interrupted, Overdue, Wire
 from deepanalyze.errors import QueryTimeout, SourceUnavailable
 
-Connection = AsyncConnection[TupleRow]
 T = TypeVar("T")
 
 _GRACE_S = 5.0  # given to the server to stop a query by itself before we hang up

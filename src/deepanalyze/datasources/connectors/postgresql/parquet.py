@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from deepanalyze.datasources.base import OnProgress, Progress
 from deepanalyze.datasources.connectors.postgresql.dtypes import BYTEA, TIMESTAMPTZ
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.postgresql.arrow_types import Target
 
 CHUNK_BYTES = 4 * 1024**2
-FIRST_CHUNK_BYTES = CHUNK_BYTES // 8  # each is twice as large as the one before: small results profit from two threads too
+FIRST_CHUNK_BYTES = (
+    CHUNK_BYTES // 8
+)  # each is twice as large as the one before: small results profit from two threads too
 _WAITING = 2
 _BUFFER_BYTES = 1024**2
 
@@ -121,34 +123,43 @@ class _Result:
     def write(
         self, wire: Wire, feed: Feed, targets: Sequence[Target], destination: Path
     ) -> tuple[int, int, bool]:
+        from deepanalyze.datasources.connectors.postgresql import arrow_files
+
+        with _result_file(destination) as file, arrow_files.open_sink(file) as sink:
+            if any(target.loose for target in targets):
+                rows, truncated = self._write_twice(wire, feed, targets, destination.parent, sink)
+            else:
+                schema = arrow_files.fitted_schema(targets, {}, self.metadata)
+                with arrow_files.open_writer(sink, schema, self.format) as writer:
+                    converter = arrow_files.Converter(writer, targets, self.format)
+                    rows, truncated = self._convert(feed, converter, sink.tell)
+            size = sink.tell()
+            self._bound(size)
+            self.progress.finish(Progress(bytes=size, rows=rows))
+        return rows, size, truncated
+
+    def _write_twice(
+        self, wire: Wire, feed: Feed, targets: Sequence[Target], directory: Path, sink: Any
+    ) -> tuple[int, bool]:
         """Numerics without declared digits are texts at first, in a nameless file; when all have been seen, they become
         decimals that hold every one of them, or stay texts.
         """
         from deepanalyze.datasources.connectors.postgresql import arrow_files
 
-        schema = arrow_files.fitted_schema(targets, {}, self.metadata)
-        with _result_file(destination) as file, arrow_files.open_sink(file) as sink:
-            if not any(target.loose for target in targets):
-                writer = arrow_files.open_writer(sink, schema, self.format)
+        with tempfile.TemporaryFile(dir=directory) as scratch:
+            schema = arrow_files.fitted_schema(targets, {}, {})
+            with arrow_files.open_sink(scratch) as first, arrow_files.open_scratch(first, schema) as writer:
                 converter = arrow_files.Converter(writer, targets, self.format)
-                rows, truncated = self._convert(feed, converter, sink.tell)
-            else:
-                with tempfile.TemporaryFile(dir=destination.parent) as scratch:
-                    with arrow_files.open_sink(scratch) as first:
-                        writer = arrow_files.open_scratch(first, schema)
-                        converter = arrow_files.Converter(writer, targets, self.format)
-                        rows, truncated = self._convert(feed, converter, first.tell)
-                    schema = arrow_files.fitted_schema(targets, converter.digits, self.metadata)
-                    writer = arrow_files.open_writer(sink, schema, self.format)
-                    for _ in arrow_files.rewritten(scratch, writer, schema):
-                        wire.describe(
-                            "SELECT 1"
-                        )  # keeps the session from being ended as idle; raises Interrupted
-                        self._bound(sink.tell())
-            size = sink.tell()
-            self._bound(size)
-            self.progress.finish(Progress(bytes=size, rows=rows))
-        return rows, size, truncated
+                rows, truncated = self._convert(feed, converter, first.tell)
+            schema = arrow_files.fitted_schema(targets, converter.digits, self.metadata)
+            with arrow_files.open_writer(sink, schema, self.format) as writer:
+                for batch in arrow_files.batches(scratch, schema):
+                    wire.describe(
+                        "SELECT 1"
+                    )  # keeps the session from being ended as idle; raises Interrupted
+                    writer.write_batch(batch)
+                    self._bound(sink.tell())
+        return rows, truncated
 
     def _convert(self, feed: Feed, converter: Converter, size: Callable[[], int]) -> tuple[int, bool]:
         received = 0
@@ -168,7 +179,6 @@ class _Result:
         with _Chunks(convert) as chunks:
             rows, truncated = feed(take)
             chunks.finish()
-        converter.finish()
         return rows, truncated
 
     def _bound(self, size: int) -> None:

@@ -36,8 +36,9 @@ from deepanalyze.datasources.connectors.postgresql.functions import (
     needs_look_up,
 )
 from deepanalyze.datasources.connectors.postgresql.guard import Statement, read_only_statement
-from deepanalyze.datasources.connectors.postgresql.identifiers import always_quoted, distinct_names
+from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names
 from deepanalyze.datasources.connectors.postgresql.lease import Lease
+from deepanalyze.datasources.connectors.postgresql.scope import Scope
 from deepanalyze.datasources.connectors.postgresql.session import Sessions
 from deepanalyze.datasources.connectors.postgresql.wire import Wire
 from deepanalyze.datasources.limits import Limits
@@ -188,9 +189,9 @@ class Reader:
         return [column.type for column in named]
 
     async def _table(self, lease: Lease, path: str) -> tuple[Statement, list[ColumnType]]:
-        relation = await catalog.resolve(lease.connection, path, self._source)
-        text = f"SELECT * FROM {always_quoted(relation['schema'], relation['name'])}"  # noqa: S608 - quoted
-        statement = Statement(text, "select")
+        scope = Scope.of(self._config, lease.connection, self._source)
+        relation = await lease.in_thread(partial(catalog.resolve, path=path, scope=scope))
+        statement = Statement(relation.select(), "select")
         return statement, await self._described(lease, statement)
 
     async def _described(self, lease: Lease, statement: Statement) -> list[ColumnType]:

@@ -64,6 +64,7 @@ class Sessions:
             resources.callback(threads.shutdown, wait=False)
             pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
                 kwargs=self._parameters,
+                connection_class=Connection,
                 min_size=self._min_size,
                 max_size=self._max_size,
                 open=False,
