@@ -83,10 +83,8 @@ class Converter:
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
 
     def _parsed(self, rows: bytes) -> pa.Table:
-        if rows.startswith(
-            _BYTE_ORDER_MARK
-        ):  # a value that begins so; the reader would take it for the file's own
-            rows = _BYTE_ORDER_MARK + rows
+        if rows.startswith(_BYTE_ORDER_MARK):
+            rows = _BYTE_ORDER_MARK + rows  # the reader drops one, as if it were a file's own and no value's
         reading = pa.csv.ReadOptions(column_names=self._names, use_threads=False, block_size=len(rows) + 1)
         try:
             return pa.csv.read_csv(

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from deepanalyze.datasources.connectors.postgresql.allowed import parse_allowed_functions
 from deepanalyze.datasources.connectors.postgresql.connection_string import (
     SslMode,
     check_options,
@@ -175,6 +176,12 @@ class PostgresConfig(EntraFields):
             return None if value is None else list(parse_allowed(value))
         except InvalidRequest as error:
             raise ValueError(error.message) from None
+
+    @field_validator("allowed_functions")
+    @classmethod
+    def _functions(cls, value: list[str] | None) -> list[str] | None:
+        parse_allowed_functions(value or ())
+        return value
 
     @field_validator("host", "database", "user", "application_name", "search_path", "schemas")
     @classmethod

@@ -32,6 +32,7 @@ from deepanalyze.datasources.connectors.postgresql.reading import Reader
 from deepanalyze.datasources.connectors.postgresql.scope import Scope
 from deepanalyze.datasources.connectors.postgresql.session import Sessions
 from deepanalyze.datasources.connectors.postgresql.statistics import statistics
+from deepanalyze.datasources.connectors.postgresql.verdicts import Guard
 from deepanalyze.datasources.entra import borrows_identity
 from deepanalyze.datasources.fetch import DataReference, fetch
 from deepanalyze.datasources.schema import validate_config
@@ -61,6 +62,12 @@ class PostgreSQLConnector(DataSourceConnector):
         self._settings = validate_config(PostgresConfig, config.config).resolved()
         self._opening = asyncio.Lock()
         self._sessions: Sessions | None = None
+        self._guard = Guard(
+            config.name,
+            allowed_functions=self._settings.allowed_functions or (),
+            schemas=self._settings.schemas,
+            writable=not self._settings.read_only,
+        )
 
     @property
     def _name(self) -> str:
@@ -74,6 +81,7 @@ class PostgreSQLConnector(DataSourceConnector):
                 self._sessions = sessions
 
     async def disconnect(self) -> None:
+        self._guard.clear()
         sessions, self._sessions = self._sessions, None
         if sessions is not None:
             await sessions.close()
@@ -164,7 +172,7 @@ class PostgreSQLConnector(DataSourceConnector):
         timeout_s: float | None = None,
         may_write: bool = True,
     ) -> Table:
-        return await self._reader().rows(sql, params, max_rows, timeout_s)
+        return await self._reader().rows(sql, params, max_rows, timeout_s, may_write=may_write)
 
     async def export(
         self,
@@ -217,7 +225,7 @@ class PostgreSQLConnector(DataSourceConnector):
         return await self._open_sessions().run(run)
 
     def _reader(self) -> Reader:
-        return Reader(self._settings, self.defaults.limits, self._open_sessions(), self._name)
+        return Reader(self._settings, self.defaults.limits, self._open_sessions(), self._guard, self._name)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:

@@ -51,10 +51,8 @@ def _told(rows: Rows) -> Rows:
     return [{key: row[key] for key in ("name", "columns", "definition")} for row in rows]
 
 
-# A key to or from a partitioned table has further ones below it, one for each partition.
-
-
 def _foreign_keys_of(oid: int, scope: Scope) -> str:
+    """A key to a partitioned table has others below it, one to each partition."""
     below = (
         "EXISTS (SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid)"
         if scope.version >= 110000
@@ -64,16 +62,12 @@ def _foreign_keys_of(oid: int, scope: Scope) -> str:
 
 
 def _foreign_keys_to(oid: int, scope: Scope) -> str:
-    return _foreign_keys(f"k.confrelid = {oid} AND {_topmost(scope)} AND {_is_listed('k.conrelid', scope)}")
+    return _foreign_keys(f"k.confrelid = {oid} AND {_is_listed('k.conrelid', scope)}")
 
 
 def _all_foreign_keys(scope: Scope) -> str:
     ends = f"{_is_listed('k.conrelid', scope)} AND {_is_listed('k.confrelid', scope)}"
-    return _foreign_keys(f"{_topmost(scope)} AND {ends}")
-
-
-def _topmost(scope: Scope) -> str:
-    return "k.conparentid = 0" if scope.version >= 110000 else "true"
+    return _foreign_keys(f"{ends}")
 
 
 def _is_listed(oid: str, scope: Scope) -> str:

@@ -82,10 +82,17 @@ def postgres_errors(source: str, *, timeout_s: float | None = None) -> Iterator[
         ) from error
 
 
-def mapped(error: psycopg.Error, source: str, *, timeout_s: float | None = None) -> DeepAnalyzeError:
+def mapped(
+    error: psycopg.Error, source: str, *, timeout_s: float | None = None, offset: int | None = None
+) -> DeepAnalyzeError:
+    """As ours.
+
+    Args:
+        offset: where the text that was sent begins in the user's own; None where the two have not the same positions.
+    """
     place = f"source {source!r}"
     words = _primary(error)
-    details = [_details(error)]
+    details = [_details(error, offset)]
     match error:
         case pg.QueryCanceled() if "user request" in words:
             return Cancelled(f"{place}: somebody cancelled the query on the server", details=details)
@@ -192,7 +199,7 @@ def _last_line(text: str) -> str:
     return told[:300]
 
 
-def _details(error: psycopg.Error) -> dict[str, Any]:
+def _details(error: psycopg.Error, offset: int | None = None) -> dict[str, Any]:
     diag = error.diag
     position = diag.statement_position
     return {
@@ -200,5 +207,5 @@ def _details(error: psycopg.Error) -> dict[str, Any]:
         "message": _primary(error),
         "detail": diag.message_detail,
         "hint": diag.message_hint,
-        "position": int(position) if position else None,
+        "position": int(position) + offset if position and offset is not None else None,
     }

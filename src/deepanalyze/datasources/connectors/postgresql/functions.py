@@ -7,11 +7,13 @@ catalogue labels non-VOLATILE is harmless in pg_catalog itself; elsewhere the la
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from deepanalyze.datasources.connectors.postgresql.guard import Name, Statement
-from deepanalyze.errors import DeepAnalyzeError, QueryFailed, ReadOnlyViolation
+from deepanalyze.datasources.connectors.postgresql.allowed import NOTHING, Allowed
+from deepanalyze.datasources.connectors.postgresql.guard import Name, Statement, refusal
+from deepanalyze.datasources.connectors.postgresql.identifiers import quoted
+from deepanalyze.errors import DeepAnalyzeError, QueryFailed
 
 FIRST_USER_OID = 16384  # what PostgreSQL itself brings is below
 
@@ -21,9 +23,19 @@ clock_timestamp timeofday random random_normal gen_random_uuid uuidv4 uuidv7 pg_
 pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size pg_tablespace_size
 pg_is_in_recovery pg_jit_available pg_blocking_pids pg_safe_snapshot_blocking_pids current_query
 pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_current_wal_lsn
-pg_collation_actual_version
+pg_collation_actual_version pg_database_collation_actual_version pg_partition_tree pg_partition_ancestors
+pg_sequence_last_value pg_xact_commit_timestamp pg_last_committed_xact pg_xact_status txid_status
+pg_notification_queue_usage array_sample array_shuffle
 """
 HARMLESS = frozenset(_HARMLESS_WORDS.split())
+# VOLATILE, and what a statement that writes may need.
+OF_SEQUENCES = frozenset({"nextval", "currval", "lastval"})
+# Not VOLATILE, yet they read whatever relation or schema a text names, past an allow list of schemas.
+_READS_BY_NAME_WORDS = """
+table_to_xml table_to_xmlschema table_to_xml_and_xmlschema schema_to_xml schema_to_xmlschema
+schema_to_xml_and_xmlschema database_to_xml database_to_xmlschema database_to_xml_and_xmlschema
+"""
+READS_BY_NAME = frozenset(_READS_BY_NAME_WORDS.split())
 # Not VOLATILE, yet they run the code of whatever type their arguments name.
 _RUNS_A_TYPE_WORDS = """
 array_in array_recv domain_in domain_recv multirange_in multirange_recv pg_input_error_info pg_input_is_valid range_in
@@ -115,21 +127,47 @@ class Known:
         return trusted and (not self.flagged or (self.from_system and self.name in HARMLESS))
 
 
-def look_up_parameters(statement: Statement) -> Mapping[str, list[str]]:
-    names = {name for _, name in statement.functions} | statement.attributes
+def names_to_look_up(statement: Statement) -> Mapping[str, set[str]]:
+    """By kind, as in `Known`."""
     return {
-        "functions": sorted(names),
-        "operators": sorted({name for _, name in statement.operators}),
-        "types": sorted({name for _, name in statement.types}),
-        "trusted": sorted(TRUSTED_EXTENSIONS),
+        "function": {name for _, name in statement.functions} | statement.attributes,
+        "operator": {name for _, name in statement.operators},
+        "type": {name for _, name in statement.types},
     }
 
 
-def needs_look_up(statement: Statement) -> bool:
-    return bool(statement.functions or statement.operators or statement.types or statement.attributes)
+def look_up_parameters(names: Mapping[str, Iterable[str]], allowed: Allowed) -> Mapping[str, list[str]]:
+    """For `LOOK_UP`."""
+    wanted = {f"{kind}s": sorted(of_kind) for kind, of_kind in names.items()}
+    return {**wanted, "trusted": sorted(TRUSTED_EXTENSIONS | allowed.extensions)}
 
 
-def judge(statement: Statement, known: Iterable[Known], search_path: Iterable[str], source: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a source adds to the rules and takes from them."""
+
+    allowed: Allowed = NOTHING
+    limited_to_schemas: bool = False
+    writing: bool = False
+
+    def pass_(self, one: Known) -> bool:
+        if self.allowed.admits(one):
+            return True
+        if one.kind == "function" and one.from_system:
+            if self.limited_to_schemas and one.name in READS_BY_NAME:
+                return False
+            if self.writing and one.name in OF_SEQUENCES:
+                return True
+        return one.harmless
+
+
+def judge(
+    statement: Statement,
+    known: Iterable[Known],
+    search_path: Collection[str],
+    source: str,
+    terms: Terms | None = None,
+) -> None:
     """Raises ReadOnlyViolation for a name that may do more than compute, QueryFailed for a function out of reach.
 
     A function that the server does not have at all is left to the server: it tells that best, and it knows what its
@@ -138,7 +176,8 @@ def judge(statement: Statement, known: Iterable[Known], search_path: Iterable[st
     catalogue: dict[tuple[str, str], list[Known]] = {}
     for one in known:
         catalogue.setdefault((one.kind, one.name), []).append(one)
-    path = set(search_path) | {"pg_catalog"}
+    path = {*search_path, "pg_catalog"}
+    terms = terms or Terms()
 
     def meant(kind: str, name: Name) -> list[Known]:
         schema, plain = name
@@ -149,24 +188,26 @@ def judge(statement: Statement, known: Iterable[Known], search_path: Iterable[st
         found = meant("function", name)
         if not found and ("function", name[1]) in catalogue:
             raise _unknown(name, source)
-        _refuse_first(found, "function", source)
+        _refuse_first(found, "function", source, terms)
     for kind, names in (("operator", statement.operators), ("type", statement.types)):
         for name in names:
-            _refuse_first(meant(kind, name), kind, source)
+            _refuse_first(meant(kind, name), kind, source, terms)
     for attribute in statement.attributes:
         rows = [k for k in meant("function", (None, attribute)) if k.takes_row and not k.from_system]
-        _refuse_first(rows, "function", source)
+        _refuse_first(rows, "function", source, terms)
 
 
-def _refuse_first(found: Iterable[Known], kind: str, source: str) -> None:
+def _refuse_first(found: Iterable[Known], kind: str, source: str, terms: Terms) -> None:
     for one in found:
-        if not one.harmless:
+        if not terms.pass_(one):
             raise _refusal(one, kind, source)
 
 
 def _refusal(one: Known, kind: str, source: str) -> DeepAnalyzeError:
     part = f"the {kind} {one.schema}.{one.name}"
-    if kind == "function" and one.from_system and one.name in RUNS_A_TYPE:
+    if kind == "function" and one.from_system and one.name in READS_BY_NAME:
+        why = "it reads tables of any schema by name, and this source is limited to some"
+    elif kind == "function" and one.from_system and one.name in RUNS_A_TYPE:
         why = "it runs the code of the type that it is given"
     elif kind == "function" and one.from_system:
         why = "the server marks it VOLATILE: it may do more than compute"
@@ -174,10 +215,9 @@ def _refusal(one: Known, kind: str, source: str) -> DeepAnalyzeError:
         why = "it is not one of PostgreSQL's own, so that what it does is not known"
     else:
         why = "it runs code that is not PostgreSQL's own"
-    return ReadOnlyViolation(
-        f"source {source!r} is read-only: {part} is refused; {why}",
-        param="query",
-        details=[{"part": part, "reason": why}],
+    named = f"extension:{one.extension}" if one.extension else quoted(one.schema, one.name)
+    return refusal(
+        source, part, why, f"an administrator who knows better can add {named!r} to allowed_functions"
     )
 
 

@@ -1,13 +1,14 @@
-"""What a text may say before a server sees it: one statement that reads, made of known parts only.
+"""What a text may say before a server sees it: statements that read, made of known parts only.
 
 The server's READ ONLY transaction and the role's rights enforce; this is the check on top, for what they let through.
+What the names in a statement may do is judged elsewhere (verdicts.py), by the server's own catalogue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import postgast
 from google.protobuf.message import DecodeError, Message
@@ -18,10 +19,10 @@ MAX_SQL_BYTES = 100_000  # beyond it, hostile texts hold the parser for seconds
 MAX_DEPTH = 4_000  # of tokens; some 20,000 overflow the stack of a thread
 _HARMLESS_BYTES = 4_000
 
-_ALLOWED_WORDS = """
-ParseResult RawStmt SelectStmt ExplainStmt VariableShowStmt DefElem
-Alias RangeVar RangeSubselect RangeFunction RangeTableFunc RangeTableFuncCol RangeTableSample JoinExpr
-WithClause CommonTableExpr CTESearchClause CTECycleClause ResTarget SortBy WindowDef GroupingSet GroupingFunc
+# What the tree of a reading statement may hold below its root.
+_READING_WORDS = """
+SelectStmt DefElem Alias RangeVar RangeSubselect RangeFunction RangeTableFunc RangeTableFuncCol RangeTableSample
+JoinExpr WithClause CommonTableExpr CTESearchClause CTECycleClause ResTarget SortBy WindowDef GroupingSet GroupingFunc
 ColumnRef ColumnDef ParamRef A_Star A_Const A_Expr A_Indices A_Indirection A_ArrayExpr NamedArgExpr BoolExpr SubLink
 CaseExpr CaseWhen CoalesceExpr MinMaxExpr RowExpr NullTest BooleanTest SQLValueFunction TypeCast TypeName
 CollateClause FuncCall XmlExpr XmlSerialize JsonFormat JsonReturning JsonValueExpr JsonIsPredicate JsonBehavior
@@ -29,49 +30,138 @@ JsonOutput JsonArgument JsonFuncExpr JsonTablePathSpec JsonTable JsonTableColumn
 JsonScalarExpr JsonSerializeExpr JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor
 JsonAggConstructor JsonObjectAgg JsonArrayAgg Integer Float Boolean String BitString List
 """
-_ALLOWED = frozenset(_ALLOWED_WORDS.split())
+_WRITING_WORDS = """
+InsertStmt UpdateStmt DeleteStmt MergeStmt MergeWhenClause OnConflictClause InferClause IndexElem MultiAssignRef
+SetToDefault ReturningClause ReturningOption
+"""
+READING = frozenset(_READING_WORDS.split())
+WRITING = frozenset(_WRITING_WORDS.split())
+WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _SAMPLING = frozenset({"bernoulli", "system"})
 _OPERATOR_KEYWORDS = frozenset({"BETWEEN", "NOT BETWEEN", "BETWEEN SYMMETRIC", "NOT BETWEEN SYMMETRIC"})
 
 Name = tuple[str | None, str]  # schema (None: the search path decides), name
+Kind = Literal[
+    "select", "explain", "show", "write", "transaction", "cursor", "prepare", "execute", "set", "copy"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement that may be sent, without its final semicolon, and the names that the server has to know."""
+    """One statement that may be sent, without its final semicolon, and the names that the server has to know.
+
+    `offset` is where `text` begins in what was given, in characters.
+    """
 
     text: str
-    kind: Literal["select", "explain", "show"]
+    kind: Kind
+    offset: int = 0
     functions: frozenset[Name] = field(default=frozenset())
     operators: frozenset[Name] = field(default=frozenset())
     types: frozenset[Name] = field(default=frozenset())
     attributes: frozenset[str] = field(default=frozenset())
     """`x.name` calls a function `name(x)` where there is no such column."""
+    relations: frozenset[Name] = field(default=frozenset())
+    """Tables, views and, where no schema is given, perhaps names of WITH."""
+
+
+class Profile(Protocol):
+    """Which statements there may be, and of what parts."""
+
+    parts: frozenset[str]
+
+    def kind(self, root: Message, source: str) -> Kind:
+        """Raises ReadOnlyViolation for a statement that is not of this profile."""
+
+
+class QueryProfile:
+    """One SELECT, VALUES or TABLE, EXPLAIN of these, or SHOW."""
+
+    parts = READING
+
+    def kind(self, root: Message, source: str) -> Kind:
+        match type(root).__name__:
+            case "SelectStmt":
+                return "select"
+            case "VariableShowStmt":
+                return "show"
+            case "ExplainStmt":
+                inner = postgast.unwrap_node(root.query)
+                if type(inner).__name__ == "SelectStmt":
+                    return "explain"
+                raise refusal(
+                    source, f"EXPLAIN of {sql_name(inner)}", "only reading statements may be explained"
+                )
+        raise refusal(
+            source, sql_name(root), "only SELECT, VALUES, TABLE, EXPLAIN of these and SHOW are allowed"
+        )
+
+
+class WriteProfile(QueryProfile):
+    """The same, and one INSERT, UPDATE, DELETE or MERGE, for sources that are not read-only."""
+
+    parts = READING | WRITING
+
+    def kind(self, root: Message, source: str) -> Kind:
+        if type(root).__name__ in WRITES:
+            return "write"
+        if type(root).__name__ == "ExplainStmt":
+            if any(type(node).__name__ in WRITES for node in walk(root)):
+                raise refusal(source, "EXPLAIN of a write", "only reading statements may be explained")
+            return super().kind(root, source)
+        if type(root).__name__ == "SelectStmt":
+            return "write" if any(type(node).__name__ in WRITES for node in walk(root)) else "select"
+        if type(root).__name__ == "VariableShowStmt":
+            return "show"
+        raise refusal(
+            source,
+            sql_name(root),
+            "one SELECT, INSERT, UPDATE, DELETE or MERGE, EXPLAIN of a SELECT, and SHOW are allowed",
+        )
+
+
+QUERY, WRITE = QueryProfile(), WriteProfile()
 
 
 def read_only_statement(sql: str, source: str) -> Statement:
+    """The one statement of the `query` profile. Raises as `statements` does."""
+    return one_statement(sql, source, QUERY)
+
+
+def one_statement(sql: str, source: str, profile: Profile) -> Statement:
+    found = statements(sql, source, profile)
+    if len(found) != 1:
+        raise refusal(
+            source, f"a text of {len(found) or 'no'} statements", "a query is exactly one statement"
+        )
+    return found[0]
+
+
+def statements(sql: str, source: str, profile: Profile) -> tuple[Statement, ...]:
     """Raises ReadOnlyViolation naming the part at fault, QueryFailed (42601) for what is no SQL, InvalidRequest."""
     tree, encoded = _parse(sql, source)
-    statements = tree.stmts
-    if len(statements) != 1:
-        raise _refusal(
-            source, f"a text of {len(statements) or 'no'} statements", "a query is exactly one statement"
-        )
-    raw = statements[0]
-    end = raw.stmt_location + raw.stmt_len if raw.stmt_len else len(encoded)
+    return tuple(_statement(raw, encoded, source, profile) for raw in tree.stmts)
+
+
+def _statement(raw: Any, encoded: bytes, source: str, profile: Profile) -> Statement:
+    start: int = raw.stmt_location
+    end = start + raw.stmt_len if raw.stmt_len else len(encoded)
     root = postgast.unwrap_node(raw.stmt)
-    kind = _kind(root, source)
+    kind = profile.kind(root, source)
     names = _Names()
-    for node in _walk(root):
-        _check_node(node, source)
+    for node in walk(root):
+        if node is not root:
+            _check_node(node, source, profile.parts)
         names.collect(node)
     return Statement(
-        text=encoded[raw.stmt_location : end].decode(),
+        text=encoded[start:end].decode(),
         kind=kind,
+        offset=len(encoded[:start].decode()),
         functions=frozenset(names.functions),
         operators=frozenset(names.operators),
         types=frozenset(names.types),
         attributes=frozenset(names.attributes),
+        relations=frozenset(names.relations),
     )
 
 
@@ -135,25 +225,7 @@ def _too_deep() -> InvalidRequest:
     return InvalidRequest("the query is nested too deeply; split it with WITH", param="query")
 
 
-def _kind(root: Message, source: str) -> Literal["select", "explain", "show"]:
-    match type(root).__name__:
-        case "SelectStmt":
-            return "select"
-        case "VariableShowStmt":
-            return "show"
-        case "ExplainStmt":
-            inner = postgast.unwrap_node(root.query)
-            if type(inner).__name__ == "SelectStmt":
-                return "explain"
-            raise _refusal(
-                source, f"EXPLAIN of {_sql_name(inner)}", "only reading statements may be explained"
-            )
-    raise _refusal(
-        source, _sql_name(root), "only SELECT, VALUES, TABLE, EXPLAIN of these and SHOW are allowed"
-    )
-
-
-def _walk(root: Message) -> Iterator[Message]:
+def walk(root: Message) -> Iterator[Message]:
     """Every message below `root`, also inside nested lists and what other messages hold directly."""
     stack = [root]
     while stack:
@@ -164,18 +236,18 @@ def _walk(root: Message) -> Iterator[Message]:
                 stack.extend([value] if isinstance(value, Message) else value)
 
 
-def _check_node(node: Message, source: str) -> None:
+def _check_node(node: Message, source: str, parts: frozenset[str]) -> None:
     kind = type(node).__name__
     if kind == "IntoClause":
-        raise _refusal(source, "SELECT INTO", "it makes a table")
+        raise refusal(source, "SELECT INTO", "it makes a table")
     if kind == "LockingClause":
-        raise _refusal(source, "FOR UPDATE/SHARE", "it locks rows")
-    if kind not in _ALLOWED and not (kind == "Node" and not node.ListFields()):
-        raise _refusal(source, _sql_name(node), "it does not only read")
+        raise refusal(source, "FOR UPDATE/SHARE", "it locks rows")
+    if kind not in parts and not (kind == "Node" and not node.ListFields()):
+        raise refusal(source, sql_name(node), "it does not only read")
     if kind == "RangeTableSample":
         method = _strings(node.method)
         if method[-1] not in _SAMPLING:
-            raise _refusal(source, f"TABLESAMPLE {'.'.join(method)}", "only BERNOULLI and SYSTEM are allowed")
+            raise refusal(source, f"TABLESAMPLE {'.'.join(method)}", "only BERNOULLI and SYSTEM are allowed")
 
 
 class _Names:
@@ -184,11 +256,14 @@ class _Names:
         self.operators: set[Name] = set()
         self.types: set[Name] = set()
         self.attributes: set[str] = set()
+        self.relations: set[Name] = set()
 
     def collect(self, node: Message) -> None:
         match type(node).__name__:
             case "FuncCall":
                 self.functions.add(_name(node.funcname))
+            case "RangeVar":
+                self.relations.add((node.schemaname or None, node.relname))
             case "A_Expr":
                 self._operator(node.name)
             case "SubLink":
@@ -218,7 +293,7 @@ def _name(nodes: Any) -> Name:
     return (parts[-2] if len(parts) > 1 else None), parts[-1]
 
 
-def _sql_name(node: Message) -> str:
+def sql_name(node: Message) -> str:
     """`InsertStmt` as people write it: INSERT."""
     known = {
         "TransactionStmt": "COMMIT, ROLLBACK or another transaction command",
@@ -232,9 +307,10 @@ def _sql_name(node: Message) -> str:
     return known.get(kind, words)
 
 
-def _refusal(source: str, part: str, why: str) -> ReadOnlyViolation:
+def refusal(source: str, part: str, why: str, remedy: str = "") -> ReadOnlyViolation:
+    """`remedy` is what an administrator could allow."""
     return ReadOnlyViolation(
-        f"source {source!r} is read-only: {part} is refused; {why}",
+        f"source {source!r} is read-only: {part} is refused; {why}{'; ' + remedy if remedy else ''}",
         param="query",
-        details=[{"part": part, "reason": why}],
+        details=[{"part": part, "reason": why, "remedy": remedy or None}],
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
 
 from deepanalyze.datasources.connectors.postgresql.connecting import Connection
 from deepanalyze.datasources.connectors.postgresql.wire import Interrupted, Overdue, Wire
@@ -41,6 +42,11 @@ class Lease:
     def server_version(self) -> str:
         told = self.connection.pgconn.parameter_status(b"server_version")
         return (told or b"").decode()
+
+    async def look_up(self, query: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
+        """For the guard, which asks in the same transaction."""
+        found = await self.connection.execute(query, parameters or None)
+        return await found.fetchall()
 
     async def in_thread(self, work: Callable[[Wire], T]) -> T:
         """Runs `work` beside the event loop. Cancelling this cancels the statement on the server, then hangs up."""

@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.postgresql.arrow_files import BinaryFormat, Converter
     from deepanalyze.datasources.connectors.postgresql.arrow_types import Target
 
+# Each chunk is twice as large as the one before, up to the limit: small results profit from two threads too.
+FIRST_CHUNK_BYTES = 512 * 1024
 CHUNK_BYTES = 4 * 1024**2
-FIRST_CHUNK_BYTES = (
-    CHUNK_BYTES // 8
-)  # each is twice as large as the one before: small results profit from two threads too
 _WAITING = 2
-_BUFFER_BYTES = 1024**2
 
 Take = Callable[[bytes, int], object]
 Feed = Callable[[Take], tuple[int, bool]]
@@ -154,9 +152,7 @@ class _Result:
             schema = arrow_files.fitted_schema(targets, converter.digits, self.metadata)
             with arrow_files.open_writer(sink, schema, self.format) as writer:
                 for batch in arrow_files.batches(scratch, schema):
-                    wire.describe(
-                        "SELECT 1"
-                    )  # keeps the session from being ended as idle; raises Interrupted
+                    wire.describe("SELECT 1")  # lest the server end the session as idle; raises Interrupted
                     writer.write_batch(batch)
                     self._bound(sink.tell())
         return rows, truncated

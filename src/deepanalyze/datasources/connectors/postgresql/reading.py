@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,19 +26,13 @@ from deepanalyze.datasources.connectors.postgresql.export import (
     write_copy,
     write_rows,
 )
-from deepanalyze.datasources.connectors.postgresql.functions import (
-    LOOK_UP,
-    Known,
-    judge,
-    look_up_parameters,
-    needs_look_up,
-)
-from deepanalyze.datasources.connectors.postgresql.guard import Statement, read_only_statement
+from deepanalyze.datasources.connectors.postgresql.guard import Statement
 from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names
 from deepanalyze.datasources.connectors.postgresql.lease import Lease
 from deepanalyze.datasources.connectors.postgresql.scope import Scope
 from deepanalyze.datasources.connectors.postgresql.session import Sessions
-from deepanalyze.datasources.connectors.postgresql.wire import Wire
+from deepanalyze.datasources.connectors.postgresql.verdicts import Guard
+from deepanalyze.datasources.connectors.postgresql.wire import Drained, Wire
 from deepanalyze.datasources.limits import Limits
 from deepanalyze.errors import InvalidRequest
 
@@ -53,10 +45,13 @@ Written = tuple[int, int, bool]  # rows, bytes, whether there were more rows
 class Reader:
     """Made anew for each use; holds nothing of its own."""
 
-    def __init__(self, config: PostgresConfig, limits: Limits, sessions: Sessions, source: str) -> None:
+    def __init__(
+        self, config: PostgresConfig, limits: Limits, sessions: Sessions, guard: Guard, source: str
+    ) -> None:
         self._config = config
         self._limits = limits
         self._sessions = sessions
+        self._guard = guard
         self._source = source
         self._max_bytes = min(config.max_bytes or limits.max_result_bytes, limits.max_result_bytes)
 
@@ -81,25 +76,54 @@ class Reader:
         return await self._sessions.run(work, timeout_s)
 
     async def rows(
-        self, sql: str, params: Sequence[Any], max_rows: int | None, timeout_s: float | None
+        self,
+        sql: str,
+        params: Sequence[Any],
+        max_rows: int | None,
+        timeout_s: float | None,
+        *,
+        may_write: bool,
     ) -> Table:
+        """A statement that writes is committed, and then its rows, if it gives any, are handed back."""
+        rows = self._rows(max_rows)
+        may_write = may_write and not self._config.read_only
+        if may_write and await self._writes(sql):
+            async with self._sessions.writing(timeout_s) as lease:
+                return await self._written(lease, sql, params, rows)
+        return await self._sessions.run(lambda lease: self._read(lease, sql, params, rows), timeout_s)
+
+    async def _writes(self, sql: str) -> bool:
+        async def work(lease: Lease) -> bool:
+            return (await self._guard.check(lease.look_up, sql, may_write=True)).kind == "write"
+
+        return await self._sessions.run(work)
+
+    async def _written(self, lease: Lease, sql: str, params: Sequence[Any], max_rows: int) -> Table:
         from deepanalyze.datasources.connectors.postgresql.values import json_values
 
-        rows = self._rows(max_rows)
+        statement, columns = await self._prepared(lease, sql, params, may_write=True)
 
-        async def work(lease: Lease) -> Table:
-            statement, columns = await self._prepared(lease, sql, params)
-            text = _limited(statement, columns, rows)
+        def write(wire: Wire) -> tuple[list[list[Any]], bool, int]:
+            results = Drained(wire.rows(statement.text))
+            values, truncated = json_values(columns, results, max_rows, self._max_bytes)
+            return values, truncated, results.rows_affected()
 
-            def read(wire: Wire) -> tuple[list[list[Any]], bool]:
-                return json_values(
-                    columns, self._affordable(wire, statement).rows(text), rows, self._max_bytes
-                )
+        values, truncated, affected = await lease.in_thread(write)
+        return Table(await self._named(lease, columns), values, truncated, rows_affected=affected)
 
-            values, truncated = await lease.in_thread(read)
-            return Table(await self._named(lease, columns), values, truncated)
+    async def _read(self, lease: Lease, sql: str, params: Sequence[Any], max_rows: int) -> Table:
+        from deepanalyze.datasources.connectors.postgresql.values import json_values
 
-        return await self._sessions.run(work, timeout_s)
+        statement, columns = await self._prepared(lease, sql, params)
+        text = _limited(statement, columns, max_rows)
+
+        def read(wire: Wire) -> tuple[list[list[Any]], bool]:
+            return json_values(
+                columns, self._affordable(wire, statement).rows(text), max_rows, self._max_bytes
+            )
+
+        values, truncated = await lease.in_thread(read)
+        return Table(await self._named(lease, columns), values, truncated)
 
     async def export(
         self,
@@ -172,15 +196,16 @@ class Reader:
         return partial(write, text=statement.text, columns=columns, format=format, metadata=facts)
 
     async def _prepared(
-        self, lease: Lease, sql: str, params: Sequence[Any]
+        self, lease: Lease, sql: str, params: Sequence[Any], *, may_write: bool = False
     ) -> tuple[Statement, list[ColumnType]]:
         """The statement with its parameters in it, once the guard, the server and the count agree."""
-        statement = await self._checked(lease, sql)
+        statement = await self._guard.check(lease.look_up, sql, may_write=may_write)
         found = placeholders(statement.text) if params or "$" in statement.text else []
         check_count(found, params, self._source)
         if found:
             types = await self._parameter_types(lease, statement)
-            statement = replace(statement, text=bound(statement.text, found, params, types, lease.connection))
+            text = bound(statement.text, found, params, types, lease.connection)
+            statement = await self._guard.check(lease.look_up, text, may_write=may_write)
         return statement, await self._described(lease, statement)
 
     async def _parameter_types(self, lease: Lease, statement: Statement) -> list[str]:
@@ -200,8 +225,8 @@ class Reader:
         except psycopg.Error as error:
             if error.diag.statement_position is None:
                 raise
-            raise mapped(error, self._source) from error
-        if not columns:
+            raise mapped(error, self._source, offset=statement.offset) from error
+        if not columns and statement.kind != "write":
             raise InvalidRequest(f"source {self._source!r}: the query gives no columns", param="query")
         return columns
 
@@ -212,18 +237,6 @@ class Reader:
             Column(name, told.type, pandas_dtype(oid))
             for name, told, (_, oid, _) in zip(names, types, columns, strict=True)
         )
-
-    async def _checked(self, lease: Lease, sql: str) -> Statement:
-        """The statement, when parser and catalogue agree that it only reads."""
-        connection = lease.connection
-        statement = await asyncio.to_thread(read_only_statement, sql, self._source)
-        if needs_look_up(statement):
-            path = await (await connection.execute("SELECT pg_catalog.current_schemas(true)")).fetchone()
-            async with connection.cursor(row_factory=psycopg.rows.class_row(Known)) as cursor:
-                await cursor.execute(LOOK_UP, look_up_parameters(statement))
-                known = await cursor.fetchall()
-            judge(statement, known, path[0] if path else (), self._source)
-        return statement
 
 
 def _limited(statement: Statement, columns: Sequence[ColumnType], rows: int) -> str:

@@ -36,6 +36,24 @@ class Overdue(Exception):
     """The server did not stop the query by itself, although its time was over."""
 
 
+class Drained:
+    """Results of one statement, all of them read even by who stops early: only then has it run to its end."""
+
+    def __init__(self, results: Iterator[PGresult]) -> None:
+        self._results = results
+        self._affected: int | None = None
+
+    def __iter__(self) -> Iterator[PGresult]:
+        for result in self._results:
+            self._affected = result.command_tuples
+            yield result
+
+    def rows_affected(self) -> int:
+        for _ in self:
+            pass
+        return self._affected or 0
+
+
 class Wire:
     """One connection, used by one thread at a time; `interrupt` may be called from any other.
 

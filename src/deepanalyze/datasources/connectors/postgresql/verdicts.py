@@ -1,0 +1,214 @@
+"""The guard of one source: parser and catalogue together, and what they said before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+from cachetools import LRUCache, TTLCache
+
+from deepanalyze.datasources.connectors.postgresql.allowed import parse_allowed_functions
+from deepanalyze.datasources.connectors.postgresql.functions import (
+    LOOK_UP,
+    Known,
+    Terms,
+    judge,
+    look_up_parameters,
+    names_to_look_up,
+)
+from deepanalyze.datasources.connectors.postgresql.guard import (
+    QUERY,
+    WRITE,
+    Profile,
+    Statement,
+    one_statement,
+    statements,
+)
+from deepanalyze.datasources.connectors.postgresql.session_profile import SessionProfile
+from deepanalyze.errors import PermissionDenied, ReadOnlyViolation
+
+CATALOGUE_TTL_S = 60.0
+"""What changes in the server's catalogue counts after that at the latest. Whoever can make a function there that is
+called like one of PostgreSQL's own, and that a query of ours would prefer, has a minute in which it is not seen; the
+READ ONLY transaction holds meanwhile."""
+
+T = TypeVar("T")
+
+LookUp = Callable[[str, Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
+"""Runs a query with `%(name)s` parameters in the transaction that the statement will run in."""
+
+_PATH = "SELECT pg_catalog.current_schemas(true)"
+_CACHED_BYTES = 8 * 1024**2
+_KNOWN_NAMES = 20_000
+_AT_ONCE_CHARS = 4_000  # longer texts are parsed beside the event loop
+_ALWAYS_READABLE = frozenset({"pg_catalog", "information_schema"})
+# Views of the catalogue that show values of tables.
+_SHOWS_VALUES = frozenset(
+    {
+        "pg_stats",
+        "pg_stats_ext",
+        "pg_stats_ext_exprs",
+        "pg_statistic",
+        "pg_statistic_ext_data",
+        "pg_largeobject",
+    }
+)
+
+
+class Guard:
+    """For one event loop; lives as long as its source.
+
+    Args:
+        allowed_functions: see `parse_allowed_functions`. Raises ValueError for an entry that names nothing.
+        schemas: the only ones whose relations may be named; None for all.
+        writable: whether `check` may be told that the caller may write.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        allowed_functions: Collection[str] = (),
+        schemas: Collection[str] | None = None,
+        writable: bool = False,
+    ) -> None:
+        self._source = source
+        self._allowed = parse_allowed_functions(allowed_functions)
+        self._schemas = None if schemas is None else frozenset(schemas)
+        self._writable = writable
+        self._verdicts: TTLCache[tuple[str, bool], Statement] = TTLCache(
+            _CACHED_BYTES, CATALOGUE_TTL_S, getsizeof=_size
+        )
+        self._parsed: LRUCache[tuple[str, bool], Statement] = LRUCache(_CACHED_BYTES, getsizeof=_size)
+        self._known: TTLCache[tuple[str, str], tuple[Known, ...]] = TTLCache(_KNOWN_NAMES, CATALOGUE_TTL_S)
+        self._path: TTLCache[str, tuple[str, ...]] = TTLCache(1, CATALOGUE_TTL_S)
+
+    def clear(self) -> None:
+        """Forgets what the catalogue said."""
+        for cache in (self._verdicts, self._known, self._path):
+            cache.clear()
+
+    async def check(self, look_up: LookUp, sql: str, *, may_write: bool = False) -> Statement:
+        """The one statement of a query, when parser and catalogue agree that it does no more than it may.
+
+        Sessions of one source have one search path, so that a verdict holds for all of them.
+        Raises ReadOnlyViolation, PermissionDenied (another schema), QueryFailed, InvalidRequest.
+        """
+        writing = self._writable and may_write
+        key = (sql, writing)
+        if (verdict := self._verdicts.get(key)) is not None:
+            return verdict
+        statement = await self._statement(key)
+        self._check_schemas(statement)
+        if any(names_to_look_up(statement).values()):
+            if "" not in self._path:
+                ((path,),) = await look_up(_PATH, {})
+                self._path[""] = tuple(path)
+            writing = statement.kind == "write"
+            if not await self._judge(statement, look_up, self._path[""], writing=writing):
+                return statement
+        self._verdicts[key] = statement
+        return statement
+
+    async def check_session(
+        self, look_up: LookUp, sql: str, search_path: Collection[str], *, statement_timeout_ms: float
+    ) -> tuple[Statement, ...]:
+        """Every statement of a text that a session sent. Nothing is cached but the catalogue: sessions have search
+        paths of their own.
+        """
+        profile = SessionProfile(statement_timeout_ms, self._schemas)
+        found = await _beside(statements, sql, self._source, profile)
+        for statement in found:
+            self._check_schemas(statement)
+            await self._judge(statement, look_up, search_path, writing=False)
+        return found
+
+    async def _statement(self, key: tuple[str, bool]) -> Statement:
+        if (parsed := self._parsed.get(key)) is not None:
+            return parsed
+        sql, writing = key
+        try:
+            parsed = await _beside(one_statement, sql, self._source, WRITE if writing else QUERY)
+        except ReadOnlyViolation:
+            if self._writable and not writing:
+                await self._tell_what_is_missing(sql)
+            raise
+        self._parsed[key] = parsed
+        return parsed
+
+    async def _tell_what_is_missing(self, sql: str) -> None:
+        if (await _beside(one_statement, sql, self._source, WRITE)).kind == "write":
+            raise ReadOnlyViolation(
+                f"source {self._source!r}: writing needs the `write` grant for it; an administrator can give it",
+                param="query",
+                details=[
+                    {
+                        "part": "a write",
+                        "reason": "no write grant",
+                        "remedy": "the `write` grant of the source",
+                    }
+                ],
+            )
+
+    async def _judge(
+        self, statement: Statement, look_up: LookUp, search_path: Collection[str], *, writing: bool
+    ) -> bool:
+        """Whether the catalogue knows every name. What it does not know is left to the server and never remembered:
+        somebody might make it the next moment.
+        """
+        wanted = names_to_look_up(statement)
+        missing = {
+            kind: [name for name in names if (kind, name) not in self._known]
+            for kind, names in wanted.items()
+        }
+        fresh = await self._asked(look_up, missing) if any(missing.values()) else {}
+        known = [
+            one
+            for kind, names in wanted.items()
+            for name in names
+            for one in fresh.get((kind, name)) or self._known.get((kind, name), ())
+        ]
+        terms = Terms(self._allowed, limited_to_schemas=self._schemas is not None, writing=writing)
+        judge(statement, known, search_path, self._source, terms)
+        there = {(one.kind, one.name) for one in known}
+        return all(("function", name) in there for _, name in statement.functions)
+
+    async def _asked(
+        self, look_up: LookUp, missing: Mapping[str, list[str]]
+    ) -> dict[tuple[str, str], tuple[Known, ...]]:
+        rows = [Known(*row) for row in await look_up(LOOK_UP, look_up_parameters(missing, self._allowed))]
+        found: dict[tuple[str, str], tuple[Known, ...]] = {}
+        for one in rows:
+            found[one.kind, one.name] = (*found.get((one.kind, one.name), ()), one)
+        self._known.update(found)
+        return found
+
+    def _check_schemas(self, statement: Statement) -> None:
+        if self._schemas is None:
+            return
+        for schema, name in sorted(statement.relations, key=str):
+            inside = schema is None or schema in self._schemas or schema in _ALWAYS_READABLE
+            shows = name in _SHOWS_VALUES and schema in (None, "pg_catalog")
+            if not inside or shows:
+                raise self._outside(schema, name)
+
+    def _outside(self, schema: str | None, name: str) -> PermissionDenied:
+        part = name if schema is None else f"{schema}.{name}"
+        return PermissionDenied(
+            f"source {self._source!r} is limited to the schemas {', '.join(sorted(self._schemas or ()))}; {part} is "
+            "not in them",
+            param="query",
+            details=[{"part": part, "reason": "outside of the source's schemas", "remedy": "schemas"}],
+        )
+
+
+async def _beside(work: Callable[[str, str, Profile], T], sql: str, source: str, profile: Profile) -> T:
+    if len(sql) <= _AT_ONCE_CHARS:
+        return work(sql, source, profile)
+    return await asyncio.to_thread(work, sql, source, profile)
+
+
+def _size(statement: Statement) -> int:
+    names: Sequence[frozenset[Any]] = (statement.functions, statement.operators, statement.attributes)
+    return 2 * len(statement.text) + 500 + 100 * sum(map(len, names))
