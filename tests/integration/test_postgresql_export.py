@@ -196,12 +196,8 @@ async def test_a_table_is_fetched_under_its_name(postgres_database: PostgresData
             limits=Limits(),
         )
         assert named.file == "_2e_2e/my result.csv"
-        for reference in (
-            DataReference("pg", path="flights"),
-            DataReference("pg", query="SELECT 1", format="parquet"),
-        ):
-            with pytest.raises(NotSupported):
-                await fetch(connector, reference, tmp_path, limits=Limits())
+        with pytest.raises(NotSupported):
+            await fetch(connector, DataReference("pg", path="flights"), tmp_path, limits=Limits())
         with pytest.raises(TableNotFound, match=r"did you mean public\.flights"):
             await connector.export(tmp_path / "y.csv", table="fligths")
         with pytest.raises(InvalidRequest):

@@ -1,4 +1,4 @@
-"""The library's contract on a real PostgreSQL: connecting, listing, describing, sharing few connections."""
+"""The library's contract on a real PostgreSQL: connecting, sharing few connections."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from deepanalyze.datasources import (
     DataSourceType,
     DeepAnalyzeError,
     HostNotAllowed,
-    NotFound,
     PermissionDenied,
     SourceAuthenticationFailed,
     SourceUnavailable,
-    TableNotFound,
 )
 from tests.support.logs import captured_logs
 from tests.support.postgres_sources import defaults, postgres, run_sql
@@ -80,61 +78,6 @@ async def test_the_calls_of_the_library(database: PostgresDatabase, tmp_path: An
         await registry.unregister_data_source("flights-db")
         with pytest.raises(SourceUnavailable, match="not connected"):
             await connector.list_items()
-
-
-@pytest.mark.requirement("2.2")
-async def test_schemas_and_what_the_role_may_read_in_them(database: PostgresDatabase) -> None:
-    async with postgres(database.analyst_config) as connector:
-        schemas = await connector.list_items()
-        relations = await connector.list_items("public")
-        everything = [item async for item in connector.iter_items(recursive=True)]
-        with pytest.raises(NotFound, match="did you mean public"):
-            await connector.list_items("pubic")
-    assert [(s.name, s.kind) for s in schemas] == [("public", "schema")]
-    assert [(r.path, r.kind) for r in relations] == [
-        ("public.flights", "table"),
-        ("public.late", "view"),
-        ("public.planes", "table"),
-        ("public.worst", "materialized_view"),
-    ]
-    planes = relations[2]
-    assert planes.metadata["comment"] == "Every plane"
-    assert planes.metadata["estimated_rows"] == 500
-    assert planes.size is not None
-    assert everything == schemas + relations
-
-
-@pytest.mark.requirement("2.4")
-async def test_columns_types_and_constraints(database: PostgresDatabase) -> None:
-    async with postgres(database.analyst_config) as connector:
-        flights = await connector.get_metadata("flights")
-        planes = await connector.get_metadata("public.planes")
-        with pytest.raises(TableNotFound, match=r"did you mean public\.flights"):
-            await connector.get_metadata("flight")
-        for unreadable in ("hidden.secret", "closed"):
-            with pytest.raises(TableNotFound):
-                await connector.get_metadata(unreadable)
-    delay = flights["columns"][2]
-    assert delay == {
-        "name": "delay",
-        "type": "numeric(6,2)",
-        "nullable": True,
-        "default": "0",
-        "comment": "minutes",
-        "ordinal": 3,
-    }
-    assert [c["nullable"] for c in flights["columns"]] == [False, False, True]
-    assert flights["primary_key"] == ["id"]
-    assert flights["foreign_keys"] == [
-        {
-            "name": "flights_tailnum_fkey",
-            "columns": ["tailnum"],
-            "references": {"schema": "public", "table": "planes", "columns": ["tailnum"]},
-        }
-    ]
-    assert "flights_by_plane" in {index["name"] for index in flights["indexes"]}
-    assert planes["unique_constraints"][0]["columns"] == ["tailnum", "seats"]
-    assert planes["check_constraints"][0]["definition"] == "CHECK ((seats > 0))"
 
 
 async def test_what_the_role_may_not_read_is_told(database: PostgresDatabase) -> None:

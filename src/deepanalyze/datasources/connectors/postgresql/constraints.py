@@ -67,7 +67,7 @@ def _foreign_keys_to(oid: int, scope: Scope) -> str:
 
 def _all_foreign_keys(scope: Scope) -> str:
     ends = f"{_is_listed('k.conrelid', scope)} AND {_is_listed('k.confrelid', scope)}"
-    return _foreign_keys(f"{ends}")
+    return _foreign_keys(ends)
 
 
 def _is_listed(oid: str, scope: Scope) -> str:

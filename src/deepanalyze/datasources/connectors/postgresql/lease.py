@@ -23,7 +23,8 @@ _GRACE_S = 5.0  # given to the server to stop a query by itself before we hang u
 
 
 class Lease:
-    """Inside a transaction from `snapshot_at` (Unix seconds, by the server's clock) on.
+    """Inside a transaction from `snapshot_at` (Unix seconds, by the server's clock) on; `snapshot` tells which
+    transactions it sees.
 
     `delivered` once rows have come: what is done again from then on might give others.
     """
@@ -31,6 +32,7 @@ class Lease:
     def __init__(self, connection: Connection, threads: Executor, source: str, timeout_s: float) -> None:
         self.connection = connection
         self.snapshot_at = 0.0
+        self.snapshot: str | None = None
         self.delivered = False
         self._threads = threads
         self._source = source

@@ -94,33 +94,34 @@ class Reader:
 
     async def _writes(self, sql: str) -> bool:
         async def work(lease: Lease) -> bool:
-            return (await self._guard.check(lease.look_up, sql, may_write=True)).kind == "write"
+            return (await self._check(lease, sql, may_write=True)).kind == "write"
 
         return await self._sessions.run(work)
 
     async def _written(self, lease: Lease, sql: str, params: Sequence[Any], max_rows: int) -> Table:
-        from deepanalyze.datasources.connectors.postgresql.values import json_values
+        from deepanalyze.datasources.connectors.postgresql.values import json_values, read_array_types
 
         statement, columns = await self._prepared(lease, sql, params, may_write=True)
 
         def write(wire: Wire) -> tuple[list[list[Any]], bool, int]:
+            arrays = read_array_types(wire, columns)
             results = Drained(wire.rows(statement.text))
-            values, truncated = json_values(columns, results, max_rows, self._max_bytes)
+            values, truncated = json_values(columns, results, max_rows, self._max_bytes, arrays=arrays)
             return values, truncated, results.rows_affected()
 
         values, truncated, affected = await lease.in_thread(write)
         return Table(await self._named(lease, columns), values, truncated, rows_affected=affected)
 
     async def _read(self, lease: Lease, sql: str, params: Sequence[Any], max_rows: int) -> Table:
-        from deepanalyze.datasources.connectors.postgresql.values import json_values
+        from deepanalyze.datasources.connectors.postgresql.values import json_values, read_array_types
 
         statement, columns = await self._prepared(lease, sql, params)
         text = _limited(statement, columns, max_rows)
 
         def read(wire: Wire) -> tuple[list[list[Any]], bool]:
-            return json_values(
-                columns, self._affordable(wire, statement).rows(text), max_rows, self._max_bytes
-            )
+            arrays = read_array_types(wire, columns)
+            results = self._affordable(wire, statement).rows(text)
+            return json_values(columns, results, max_rows, self._max_bytes, arrays=arrays)
 
         values, truncated = await lease.in_thread(read)
         return Table(await self._named(lease, columns), values, truncated)
@@ -199,14 +200,17 @@ class Reader:
         self, lease: Lease, sql: str, params: Sequence[Any], *, may_write: bool = False
     ) -> tuple[Statement, list[ColumnType]]:
         """The statement with its parameters in it, once the guard, the server and the count agree."""
-        statement = await self._guard.check(lease.look_up, sql, may_write=may_write)
+        statement = await self._check(lease, sql, may_write=may_write)
         found = placeholders(statement.text) if params or "$" in statement.text else []
         check_count(found, params, self._source)
         if found:
             types = await self._parameter_types(lease, statement)
             text = bound(statement.text, found, params, types, lease.connection)
-            statement = await self._guard.check(lease.look_up, text, may_write=may_write)
+            statement = await self._check(lease, text, may_write=may_write)
         return statement, await self._described(lease, statement)
+
+    async def _check(self, lease: Lease, sql: str, *, may_write: bool) -> Statement:
+        return await self._guard.check(lease.look_up, sql, snapshot=lease.snapshot, may_write=may_write)
 
     async def _parameter_types(self, lease: Lease, statement: Statement) -> list[str]:
         oids = await lease.in_thread(lambda wire: wire.parameter_types(statement.text))

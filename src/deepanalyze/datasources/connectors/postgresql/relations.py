@@ -73,14 +73,14 @@ WITH RECURSIVE chosen AS (
   UNION ALL
   SELECT t.root, c.oid, c.relkind FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
   JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE t.relkind = 'p'
-), index_pages AS (
-  SELECT i.indrelid, sum(x.relpages) AS pages
-  FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid GROUP BY i.indrelid
 ), stored AS (
   SELECT t.root, sum(CASE WHEN {scope.counted} THEN c.reltuples::float8 END) AS rows, count(c.oid) AS leaves,
-         coalesce(sum(c.relpages::int8 + coalesce(o.relpages, 0) + coalesce(x.pages, 0)), 0) AS pages
+         coalesce(sum(c.relpages::int8 + coalesce(o.relpages, 0) + coalesce(x.pages, 0))
+                  FILTER (WHERE c.relkind <> 'f'), 0) AS pages
   FROM tree t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.oid AND c.relkind <> 'p'
-  LEFT JOIN pg_catalog.pg_class o ON o.oid = c.reltoastrelid LEFT JOIN index_pages x ON x.indrelid = c.oid
+  LEFT JOIN pg_catalog.pg_class o ON o.oid = c.reltoastrelid
+  LEFT JOIN LATERAL (SELECT sum(x.relpages) AS pages FROM pg_catalog.pg_index i
+                     JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid) x ON true
   GROUP BY t.root
 )
 SELECT k.oid, k.nspname AS schema, k.relname AS name, k.relkind AS kind, d.description AS comment,

@@ -17,10 +17,10 @@ _PAGE_BYTES = 8 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Counting distinct values takes most of the time, and for each cell about as long as for another: for twenty
-    million of them 4 s where texts are compared byte by byte and four times as long where a language's order is, well
-    within the usual limit of 30 s. Bytes count too, for they have to come from somebody else's disk. A sample takes a
-    second or two, and still holds a few hundred thousand rows of an ordinary table.
+    """Sorting, to count what is distinct, takes most of the time, and about as long for each cell: a million rows of
+    eight columns took 2 to 3 s, so that twenty million cells leave room below the usual limit of 30 s for slower
+    machines and for texts in the order of a language. Bytes count too, for somebody else's disk has to bring them. A
+    sample of an ordinary table still has some hundred thousand rows.
     """
 
     exact_cells: int = 20_000_000

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.adapt import Transformer
+from psycopg.pq.abc import PGresult
 
 from deepanalyze.datasources.connectors.postgresql.config import PostgresConfig
 from deepanalyze.datasources.connectors.postgresql.identifiers import literal
@@ -67,13 +68,17 @@ def read_rows(wire: Wire, sql: str) -> Rows:
     """
     found: Rows = []
     delivered = wire.delivered
-    for result in wire.rows(sql):
-        names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
-        transformer = Transformer()
-        transformer.set_pgresult(result)
-        found += [
-            dict(zip(names, values, strict=True))
-            for values in transformer.load_rows(0, result.ntuples, tuple)
-        ]
-    wire.delivered = delivered
+    try:
+        for result in wire.rows(sql):
+            found += _loaded(result)
+    finally:
+        wire.delivered = delivered
     return found
+
+
+def _loaded(result: PGresult) -> Rows:
+    names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
+    transformer = Transformer()
+    transformer.set_pgresult(result)
+    rows = transformer.load_rows(0, result.ntuples, tuple)
+    return [dict(zip(names, values, strict=True)) for values in rows]

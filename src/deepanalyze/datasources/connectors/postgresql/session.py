@@ -179,7 +179,7 @@ class Sessions:
         try:
             path = self._config.search_path or self._config.schemas
             began = await connection.execute(transaction.begin(timeout_s, path, writing=writing))
-            lease.snapshot_at = (await _last_row(began))[0]
+            lease.snapshot_at, lease.snapshot = await _last_row(began)
             yield lease
         finally:
             self._lent.discard(lease)

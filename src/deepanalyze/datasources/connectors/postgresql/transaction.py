@@ -31,8 +31,8 @@ _RESET: tuple[LiteralString, ...] = (
 
 def begin(timeout_s: float, search_path: Sequence[str] | None, *, writing: bool = False) -> sql.Composed:
     """Everything that a statement relies on, set for this transaction alone, so that nothing has to be undone and a
-    pooler in between may swap sessions. Ends with a SELECT of the server's clock (Unix seconds), which takes the
-    snapshot; after it the server refuses to make a reading transaction read-write.
+    pooler in between may swap sessions. Ends with a SELECT of the server's clock (Unix seconds) and of the
+    snapshot, which that takes; after it the server refuses to make a reading transaction read-write.
     """
     timeout_ms = max(1, round(timeout_s * 1000))
     settings: dict[str, Any] = {
@@ -57,7 +57,12 @@ def begin(timeout_s: float, search_path: Sequence[str] | None, *, writing: bool 
     if search_path:
         schemas = sql.SQL(", ").join(map(sql.Identifier, search_path))
         parts.append(sql.SQL("SET LOCAL search_path = {}").format(schemas))
-    parts.append(sql.SQL("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())"))
+    parts.append(
+        sql.SQL(
+            "SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()), "
+            "pg_catalog.txid_current_snapshot()::pg_catalog.text"
+        )
+    )
     return sql.SQL("; ").join(parts)
 
 

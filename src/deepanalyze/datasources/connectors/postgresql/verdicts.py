@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from cachetools import LRUCache, TTLCache
+from cachetools import LRUCache
 
 from deepanalyze.datasources.connectors.postgresql.allowed import parse_allowed_functions
 from deepanalyze.datasources.connectors.postgresql.functions import (
@@ -28,11 +28,6 @@ from deepanalyze.datasources.connectors.postgresql.guard import (
 from deepanalyze.datasources.connectors.postgresql.session_profile import SessionProfile
 from deepanalyze.errors import PermissionDenied, ReadOnlyViolation
 
-CATALOGUE_TTL_S = 60.0
-"""What changes in the server's catalogue counts after that at the latest. Whoever can make a function there that is
-called like one of PostgreSQL's own, and that a query of ours would prefer, has a minute in which it is not seen; the
-READ ONLY transaction holds meanwhile."""
-
 T = TypeVar("T")
 
 LookUp = Callable[[str, Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
@@ -40,7 +35,6 @@ LookUp = Callable[[str, Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
 
 _PATH = "SELECT pg_catalog.current_schemas(true)"
 _CACHED_BYTES = 8 * 1024**2
-_KNOWN_NAMES = 20_000
 _AT_ONCE_CHARS = 4_000  # longer texts are parsed beside the event loop
 _ALWAYS_READABLE = frozenset({"pg_catalog", "information_schema"})
 # Views of the catalogue that show values of tables.
@@ -54,6 +48,19 @@ _SHOWS_VALUES = frozenset(
         "pg_largeobject",
     }
 )
+
+
+class _Catalogue:
+    """What was learned at one snapshot of the server. While no transaction has come or gone since, as its snapshot
+    tells, nothing in the catalogue can have changed, and all of this still holds; after that it is asked anew, since
+    a name may mean something else the next moment.
+    """
+
+    def __init__(self, snapshot: str | None) -> None:
+        self.snapshot = snapshot
+        self.path: tuple[str, ...] | None = None
+        self.known: dict[tuple[str, str], tuple[Known, ...]] = {}
+        self.verdicts: LRUCache[tuple[str, bool], Statement] = LRUCache(_CACHED_BYTES, getsizeof=_size)
 
 
 class Guard:
@@ -77,52 +84,59 @@ class Guard:
         self._allowed = parse_allowed_functions(allowed_functions)
         self._schemas = None if schemas is None else frozenset(schemas)
         self._writable = writable
-        self._verdicts: TTLCache[tuple[str, bool], Statement] = TTLCache(
-            _CACHED_BYTES, CATALOGUE_TTL_S, getsizeof=_size
-        )
         self._parsed: LRUCache[tuple[str, bool], Statement] = LRUCache(_CACHED_BYTES, getsizeof=_size)
-        self._known: TTLCache[tuple[str, str], tuple[Known, ...]] = TTLCache(_KNOWN_NAMES, CATALOGUE_TTL_S)
-        self._path: TTLCache[str, tuple[str, ...]] = TTLCache(1, CATALOGUE_TTL_S)
+        self._catalogue = _Catalogue(None)
 
     def clear(self) -> None:
-        """Forgets what the catalogue said."""
-        for cache in (self._verdicts, self._known, self._path):
-            cache.clear()
+        self._catalogue = _Catalogue(None)
 
-    async def check(self, look_up: LookUp, sql: str, *, may_write: bool = False) -> Statement:
+    async def check(
+        self, look_up: LookUp, sql: str, *, snapshot: str | None = None, may_write: bool = False
+    ) -> Statement:
         """The one statement of a query, when parser and catalogue agree that it does no more than it may.
 
-        Sessions of one source have one search path, so that a verdict holds for all of them.
         Raises ReadOnlyViolation, PermissionDenied (another schema), QueryFailed, InvalidRequest.
+
+        Args:
+            snapshot: of the transaction, as `txid_current_snapshot` tells it; None: nothing known before counts.
         """
-        writing = self._writable and may_write
-        key = (sql, writing)
-        if (verdict := self._verdicts.get(key)) is not None:
+        key = (sql, self._writable and may_write)
+        catalogue = self._at(snapshot)
+        if (verdict := catalogue.verdicts.get(key)) is not None:
             return verdict
         statement = await self._statement(key)
         self._check_schemas(statement)
         if any(names_to_look_up(statement).values()):
-            if "" not in self._path:
+            if catalogue.path is None:  # that of the role: sessions of one source have one search path
                 ((path,),) = await look_up(_PATH, {})
-                self._path[""] = tuple(path)
-            writing = statement.kind == "write"
-            if not await self._judge(statement, look_up, self._path[""], writing=writing):
-                return statement
-        self._verdicts[key] = statement
+                catalogue.path = tuple(path)
+            await self._judge(
+                statement, look_up, catalogue, catalogue.path, writing=statement.kind == "write"
+            )
+        catalogue.verdicts[key] = statement
         return statement
 
     async def check_session(
-        self, look_up: LookUp, sql: str, search_path: Collection[str], *, statement_timeout_ms: float
+        self,
+        look_up: LookUp,
+        sql: str,
+        search_path: Collection[str],
+        *,
+        statement_timeout_ms: float,
+        snapshot: str | None = None,
     ) -> tuple[Statement, ...]:
-        """Every statement of a text that a session sent. Nothing is cached but the catalogue: sessions have search
-        paths of their own.
-        """
+        """Every statement of a text that a session sent, whose search path is its own."""
         profile = SessionProfile(statement_timeout_ms, self._schemas)
         found = await _beside(statements, sql, self._source, profile)
         for statement in found:
             self._check_schemas(statement)
-            await self._judge(statement, look_up, search_path, writing=False)
+            await self._judge(statement, look_up, self._at(snapshot), search_path, writing=False)
         return found
+
+    def _at(self, snapshot: str | None) -> _Catalogue:
+        if snapshot is None or self._catalogue.snapshot != snapshot:
+            self._catalogue = _Catalogue(snapshot)
+        return self._catalogue
 
     async def _statement(self, key: tuple[str, bool]) -> Statement:
         if (parsed := self._parsed.get(key)) is not None:
@@ -152,36 +166,32 @@ class Guard:
             )
 
     async def _judge(
-        self, statement: Statement, look_up: LookUp, search_path: Collection[str], *, writing: bool
-    ) -> bool:
-        """Whether the catalogue knows every name. What it does not know is left to the server and never remembered:
-        somebody might make it the next moment.
-        """
-        wanted = names_to_look_up(statement)
-        missing = {
-            kind: [name for name in names if (kind, name) not in self._known]
-            for kind, names in wanted.items()
-        }
-        fresh = await self._asked(look_up, missing) if any(missing.values()) else {}
-        known = [
-            one
-            for kind, names in wanted.items()
-            for name in names
-            for one in fresh.get((kind, name)) or self._known.get((kind, name), ())
-        ]
+        self,
+        statement: Statement,
+        look_up: LookUp,
+        catalogue: _Catalogue,
+        search_path: Collection[str],
+        *,
+        writing: bool,
+    ) -> None:
+        wanted = [(kind, name) for kind, names in names_to_look_up(statement).items() for name in names]
+        if missing := [each for each in wanted if each not in catalogue.known]:
+            catalogue.known.update(await self._asked(look_up, missing))
+        known = [one for each in wanted for one in catalogue.known[each]]
         terms = Terms(self._allowed, limited_to_schemas=self._schemas is not None, writing=writing)
         judge(statement, known, search_path, self._source, terms)
-        there = {(one.kind, one.name) for one in known}
-        return all(("function", name) in there for _, name in statement.functions)
 
     async def _asked(
-        self, look_up: LookUp, missing: Mapping[str, list[str]]
+        self, look_up: LookUp, missing: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], tuple[Known, ...]]:
-        rows = [Known(*row) for row in await look_up(LOOK_UP, look_up_parameters(missing, self._allowed))]
-        found: dict[tuple[str, str], tuple[Known, ...]] = {}
-        for one in rows:
-            found[one.kind, one.name] = (*found.get((one.kind, one.name), ()), one)
-        self._known.update(found)
+        """An empty entry for a name that the catalogue does not know."""
+        by_kind = {
+            kind: [name for of, name in missing if of == kind] for kind in ("function", "operator", "type")
+        }
+        found: dict[tuple[str, str], tuple[Known, ...]] = dict.fromkeys(missing, ())
+        for row in await look_up(LOOK_UP, look_up_parameters(by_kind, self._allowed)):
+            one = Known(*row)
+            found[one.kind, one.name] += (one,)
         return found
 
     def _check_schemas(self, statement: Statement) -> None:

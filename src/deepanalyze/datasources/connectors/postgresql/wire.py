@@ -45,7 +45,8 @@ class Drained:
 
     def __iter__(self) -> Iterator[PGresult]:
         for result in self._results:
-            self._affected = result.command_tuples
+            if result.command_tuples is not None:  # on the last piece of rows, or on the empty result behind them
+                self._affected = result.command_tuples
             yield result
 
     def rows_affected(self) -> int:
