@@ -284,7 +284,7 @@ async def test_only_so_many_fetch_at_once(registry: DataSourceRegistry, workspac
     connector = await registry.get_connector("box")
     assert isinstance(connector, ToyConnector)
     assert connector.most_downloading == 2
-    assert len(list(workspace.root.iterdir())) == 8
+    assert len(workspace.list()) == 8
 
 
 @pytest.mark.requirement("7.1")

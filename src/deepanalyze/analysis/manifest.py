@@ -111,4 +111,5 @@ def _locked(workspace: Workspace) -> Iterator[None]:
 
 
 def fetched_file(fields: Mapping[str, Any]) -> FetchedFile:
-    return FetchedFile(**{**fields, "columns": tuple(Column(**column) for column in fields["columns"])})
+    columns = tuple(Column(**column) for column in fields["columns"])
+    return FetchedFile(**{**fields, "columns": columns, "params": tuple(fields.get("params", ()))})

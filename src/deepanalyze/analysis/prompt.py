@@ -33,8 +33,10 @@ Python, one step at a time. Everything you write is made of these blocks:
 How it works:
 - After every </Code> stop. The code is run and its output is sent to you as the next message. Never write an \
 <Execute> block or guess an output yourself.
-- The code runs in one Python session in the directory of the files: open them by their names. Variables stay from one \
-block to the next. Blocks should be short; look at the data (columns, types, missing values) before you conclude.
+- The code runs in one Python session in the directory of the files: open them by their names. \
+`load("name.csv")` gives a DataFrame with the database's own types (decimals="float" where exact decimals are in the \
+way). Variables stay from one block to the next. Blocks should be short; look at the data (columns, types, missing \
+values) before you conclude.
 - numpy, pandas, scipy, scikit-learn, statsmodels, matplotlib, seaborn, plotly, openpyxl, pyarrow and duckdb are \
 installed. There is no network and nothing can be installed.
 - Every figure that is shown or left open at the end of a block is saved as a file for the user. Other results worth \

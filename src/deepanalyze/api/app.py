@@ -14,6 +14,8 @@ from deepanalyze.api import (
     files,
     health,
     models,
+    source_contents,
+    source_queries,
     templates,
     thread_files,
     threads,
@@ -48,7 +50,8 @@ def create_app(services: Services) -> FastAPI:
     add_error_handlers(app)
     app.include_router(health.router)
     # templates come first: `/v1/data-sources/templates` is no source's name
-    for resource in (models, files, templates, data_sources, chat, threads):
+    sources = (templates, data_sources, source_contents, source_queries)
+    for resource in (models, files, *sources, chat, threads):
         app.include_router(resource.router, prefix="/v1", dependencies=documented)
     app.include_router(thread_files.router, prefix="/v1")
     return app

@@ -29,7 +29,10 @@ class ReferencedData(BaseModel):
     )
     query: str | None = Field(default=None, min_length=1, description="one SQL query that reads")
     table: str | None = Field(default=None, min_length=1, description="`schema.table`, in SQL's own quoting")
-    format: Literal["csv", "parquet"] = "csv"
+    format: Literal["csv", "parquet"] = Field(
+        default="csv",
+        description="of the file that a query or table becomes; Parquet keeps the types exactly",
+    )
     save_as: str | None = Field(default=None, min_length=1, max_length=1000, description="the file's name")
     max_rows: Annotated[int, Field(strict=True, ge=1)] | None = None
 

@@ -1,37 +1,26 @@
-"""Data sources: make, see, test, browse, fetch from and delete them."""
+"""Data sources: make, see, test and delete them."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from deepanalyze.analysis.fetching import fetch_into_thread
 from deepanalyze.api.auth import CurrentPrincipal
 from deepanalyze.api.bodies import JsonRoute
-from deepanalyze.api.chat_request import ReferencedData
 from deepanalyze.api.context import Runtime
 from deepanalyze.api.errors import error_object, request_id_of
 from deepanalyze.api.pagination import Cursor, Limit, cut, page
-from deepanalyze.api.rendering import fetched_object
-from deepanalyze.api.schemas import (
-    DataSource,
-    DataSourceDeleted,
-    Fetched,
-    Item,
-    Page,
-    TestAnswer,
-    failures,
-)
+from deepanalyze.api.schemas import DataSource, DataSourceDeleted, Page, failures
 from deepanalyze.api.services import Services
+from deepanalyze.api.source_contents import SourceId
+from deepanalyze.api.source_schemas import ConnectionTest
 from deepanalyze.api.streaming import while_connected
 from deepanalyze.datasources.repository import StoredSource
 
 router = APIRouter(prefix="/data-sources", tags=["data sources"], route_class=JsonRoute)
-
-SourceId = Annotated[str, Path(description="the source's id or name")]
 
 
 class NewDataSource(BaseModel):
@@ -58,10 +47,6 @@ class NewDataSource(BaseModel):
     metadata: dict[str, JsonValue] = Field(default_factory=dict, description="yours; kept as it is")
     test_connection: bool = Field(default=True, description="whether to connect before storing")
     shared: bool | None = Field(default=None, description="for all who have a grant; only administrators may")
-
-
-class FetchBody(ReferencedData):
-    thread_id: str | None = Field(default=None, description="where to put it; a new thread when left out")
 
 
 @router.post(
@@ -131,63 +116,31 @@ async def delete(id: SourceId, runtime: Runtime, principal: CurrentPrincipal) ->
 @router.post(
     "/{id}/test",
     summary="Connect to a data source and tell how it went",
-    response_model=TestAnswer,
-    responses=failures(403, 404),
+    response_model=ConnectionTest,
+    responses=failures(400, 403, 404),
 )
-async def test(
-    id: SourceId, runtime: Runtime, principal: CurrentPrincipal, request: Request
+async def check(
+    id: SourceId,
+    runtime: Runtime,
+    principal: CurrentPrincipal,
+    request: Request,
+    deep: Annotated[
+        bool, Query(description="also certify what the credentials could do; for who manages the source")
+    ] = False,
 ) -> dict[str, Any]:
-    """Connects and asks the source something. HTTP 200 either way; `status` and `error` tell how it went."""
+    """Connects and asks the source something. HTTP 200 either way; `status` and `error` tell how it went. `deep` tries
+    what the credentials could do by themselves, without leaving a trace, and grades them.
+    """
     source = runtime.sources.get(principal, id)
-    result = await while_connected(request, runtime.sources.test(principal, source.id))
+    result = await while_connected(request, runtime.sources.test(principal, source.id, deep=deep))
     return {
         "id": source.id,
         "status": result.status,
         "latency_ms": result.latency_ms,
         "server": dict(result.server),
         "error": result.error and error_object(result.error, request_id_of(request)),
-        "certificate": None,
+        "certificate": result.certificate and dataclasses.asdict(result.certificate),
     }
-
-
-@router.get(
-    "/{id}/browse",
-    summary="List what a data source holds",
-    response_model=Page[Item],
-    responses=failures(400, 403, 404, 424, 504),
-)
-async def browse(
-    id: SourceId,
-    runtime: Runtime,
-    principal: CurrentPrincipal,
-    request: Request,
-    path: Annotated[str | None, Query(description="a prefix or a schema; the top when left out")] = None,
-    recursive: Annotated[bool, Query(description="with all that lies below")] = False,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> dict[str, Any]:
-    """What the source holds: folders and blobs, or schemas and their relations, by path."""
-    browsing = runtime.sources.browse(principal, id, path, recursive, limit, cursor)
-    found = await while_connected(request, browsing)
-    return page([dataclasses.asdict(item) for item in found.items], found.next_cursor)
-
-
-@router.post(
-    "/{id}/fetch",
-    summary="Fetch a blob, table or query result into a thread",
-    response_model=Fetched,
-    responses=failures(400, 403, 404, 409, 424, 504),
-)
-async def fetch(
-    id: SourceId, body: FetchBody, runtime: Runtime, principal: CurrentPrincipal, request: Request
-) -> dict[str, Any]:
-    """Brings a blob, a table or a query's result into a thread's workspace. Closing the connection stops it."""
-    source = runtime.sources.get(principal, id)
-    fetching = fetch_into_thread(
-        runtime.sources, runtime.threads, principal, body.reference(source.id), body.thread_id
-    )
-    thread_id, fetched = await while_connected(request, fetching)
-    return {"thread_id": thread_id, "files": [fetched_object(file) for file in fetched]}
 
 
 def _source(runtime: Services, source: StoredSource) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class FileDownload(Response):
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
         await _start(send, 206 if partial else 200, headers)
         if method != "HEAD":
-            await _send_bytes(file.descriptor, start, end, send)
+            await send_bytes(file.descriptor, start, end, send)
         await send({"type": "http.response.body", "body": b""})
 
     def _describe(self, file: OpenFile) -> MutableHeaders:
@@ -122,7 +122,7 @@ async def _start(send: Send, status: int, headers: MutableHeaders) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers.raw})
 
 
-async def _send_bytes(descriptor: int, start: int, end: int, send: Send) -> None:
+async def send_bytes(descriptor: int, start: int, end: int, send: Send) -> None:
     while start < end:
         chunk = await asyncio.to_thread(os.pread, descriptor, min(CHUNK_BYTES, end - start), start)
         if not chunk:  # cut short meanwhile; the client sees that bytes are missing

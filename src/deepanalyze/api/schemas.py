@@ -105,15 +105,6 @@ class DataSourceDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
-class TestAnswer(BaseModel):
-    id: str
-    status: Literal["success", "failure"]
-    latency_ms: float
-    server: dict[str, Any] = Field(description="what the source says of itself, such as its version")
-    error: ErrorObject | None
-    certificate: dict[str, Any] | None
-
-
 class Item(BaseModel):
     name: str
     path: str = Field(description="what `path` or `table` of a reference takes")

@@ -17,6 +17,7 @@ from deepanalyze.datasources.limits import Limits
 from deepanalyze.errors import FileTooLarge, InvalidRequest, NotSupported
 
 PARALLEL_DOWNLOADS = 8
+EXPORT_FORMATS = ("csv", "parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class FetchedFile:
     columns: tuple[Column, ...] = ()
     path: str | None = None
     sql: str | None = None
+    params: tuple[Any, ...] = ()
+    format: FileFormat | None = None
+    started_at: float | None = None  # Unix seconds
+    snapshot_at: float | None = None  # by the source's clock: what the data were at that moment
+    server_version: str | None = None
 
 
 async def fetch(
@@ -76,6 +82,8 @@ def check_reference(reference: DataReference) -> None:
         )
     if not str(getattr(reference, given[0])).strip():
         raise InvalidRequest(f"'{given[0]}' is empty", param=given[0])
+    if reference.path is not None and reference.format != "csv":
+        raise InvalidRequest("'format' is for queries and tables; files stay as they are", param="format")
     if reference.max_rows is not None and reference.max_rows < 1:
         raise InvalidRequest("'max_rows' must be at least 1", param="max_rows")
 
@@ -90,8 +98,8 @@ async def _export(
             f"not '{asked}'",
             param=asked,
         )
-    if reference.format != "csv":
-        raise NotSupported("results are written as CSV only; leave 'format' out", param="format")
+    if reference.format not in EXPORT_FORMATS:
+        raise NotSupported("results are written as 'csv' or 'parquet'", param="format")
     name = _export_name(reference)
     destination = directory / name
     started = time.monotonic()
@@ -116,21 +124,27 @@ async def _export(
         columns=exported.columns,
         path=reference.table,
         sql=exported.sql,
+        params=exported.params,
+        format=reference.format,
+        started_at=exported.started_at,
+        snapshot_at=exported.snapshot_at,
+        server_version=exported.server_version,
     )
 
 
 def _export_name(reference: DataReference) -> str:
+    suffix = f".{reference.format}"
     if reference.save_as is not None:
         name = safe_relative_name(reference.save_as)
-        return name if name.lower().endswith(".csv") else f"{name}.csv"
+        return name if name.lower().endswith(suffix) else name + suffix
     if reference.table is not None:
         return (
             safe_relative_name(
                 reference.table.replace('"', "").replace("/", "_").rpartition(".")[2] or "table"
             )
-            + ".csv"
+            + suffix
         )
-    return "query.csv"
+    return f"query{suffix}"
 
 
 async def _download_all(

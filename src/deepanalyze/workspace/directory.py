@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import os
+import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from deepanalyze.workspace.beneath import (
 )
 from deepanalyze.workspace.removal import remove_tree
 
+ANNOTATIONS = ".deepanalyze"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_DEPTH = 64  # of folders that are listed, each holds a descriptor
 _MAX_LISTED = 10_000
 _MAX_TRIES = 10_000  # of numbers behind a taken name
@@ -88,6 +91,33 @@ class Workspace:
                 path.append(entered)
             path.append(_move_in(staged.name, staging, file, directory))
         return "/".join(path)
+
+    def annotate(self, name: str, text: str) -> bool:
+        """Puts what is known of a file into the hidden `.deepanalyze/<name>.json`, in place of what was there.
+
+        False where code has put something else in the way: the file itself is worth more than the note on it.
+        """
+        *folders, file = name.split("/")
+        staged = f"note-{secrets.token_hex(8)}"
+        try:
+            with contextlib.ExitStack() as opened:
+                staging = opened.enter_context(closing(os.open(self.staging, DIRECTORY)))
+                opened.callback(_unlink, staged, staging)
+                note = os.open(staged, _NEW_FILE, 0o600, dir_fd=staging)
+                with os.fdopen(note, "w", encoding="utf-8", errors="replace") as written:
+                    written.write(text)
+                    self._give(note, 0o600)
+                directory = opened.enter_context(closing(os.open(self.root, DIRECTORY)))
+                for folder in (ANNOTATIONS, *folders):
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(folder, 0o700, dir_fd=directory)
+                        made = opened.enter_context(closing(os.open(folder, DIRECTORY, dir_fd=directory)))
+                        self._give(made, 0o700)
+                    directory = opened.enter_context(closing(os.open(folder, DIRECTORY, dir_fd=directory)))
+                os.rename(staged, f"{file}.json", src_dir_fd=staging, dst_dir_fd=directory)
+        except OSError:
+            return False
+        return True
 
     def list(self) -> Sequence[WorkspaceFile]:
         """Every regular file below the root, sorted by name; hidden files and what is no plain file are left out.
@@ -189,6 +219,11 @@ class Workspace:
         os.fchmod(descriptor, mode)
         if self.owner_uid is not None:
             os.fchown(descriptor, self.owner_uid, self.owner_uid)
+
+
+def _unlink(name: str, directory: int) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=directory)
 
 
 def _move_in(staged: str, staging: int, file: str, directory: int) -> str:

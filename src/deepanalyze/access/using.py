@@ -1,0 +1,236 @@
+"""What users do with the sources that are theirs to use."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from deepanalyze.access.abilities import unable
+from deepanalyze.access.bringing import fetch_into
+from deepanalyze.access.directory import SourceDirectory
+from deepanalyze.access.operations import operation
+from deepanalyze.access.rights import may_manage, may_write
+from deepanalyze.accounts import Principal
+from deepanalyze.datasources.base import DataSourceConnector, OnProgress
+from deepanalyze.datasources.browse import BrowsePage, browse
+from deepanalyze.datasources.capabilities import (
+    Certificate,
+    Exported,
+    FileFormat,
+    Statistics,
+    SupportsCertificate,
+    SupportsExport,
+    SupportsPreview,
+    SupportsQuery,
+    SupportsSchema,
+    SupportsStatistics,
+    Table,
+)
+from deepanalyze.datasources.fetch import DataReference, FetchedFile
+from deepanalyze.datasources.metadata_cache import Cached
+from deepanalyze.datasources.registry import DataSourceRegistry
+from deepanalyze.datasources.repository import StoredSource
+from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, PermissionDenied
+from deepanalyze.workspace import Workspace
+
+T = TypeVar("T")
+
+PARALLEL_FETCHES = 8  # of the whole server; each may hold a connection and a file
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """`server` is what the source says of itself; `error` why it could not be reached, or not be certified."""
+
+    status: Literal["success", "failure"]
+    latency_ms: float
+    server: Mapping[str, Any]
+    error: DeepAnalyzeError | None = None
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One SQL statement with its parameters; what is left out is the source's own limit."""
+
+    sql: str
+    params: Sequence[Any] = ()
+    max_rows: int | None = None
+    timeout_s: float | None = None
+
+
+class SourceAccess(SourceDirectory):
+    """The one door to data sources: whoever asks for another's behalf comes through here."""
+
+    def __init__(
+        self,
+        registry: DataSourceRegistry,
+        *,
+        analysts_may_create: bool = True,
+        parallel_fetches: int = PARALLEL_FETCHES,
+    ) -> None:
+        super().__init__(registry, analysts_may_create=analysts_may_create)
+        self._fetching = asyncio.Semaphore(parallel_fetches)
+
+    async def test(self, principal: Principal, id_or_name: str, *, deep: bool = False) -> TestResult:
+        """`deep` also tries what the credential could do without us, which only who manages the source may know."""
+        source = self._usable(principal, id_or_name)
+        if deep:
+            self._check_may_certify(principal, source)
+        started = time.perf_counter()
+        server: Mapping[str, Any] = {}
+        certificate: Certificate | None = None
+        failure: DeepAnalyzeError | None = None
+        try:
+            with operation("certify" if deep else "test", source):
+                connector = await self._registry.check_connection(source.id)
+                server = await connector.server_info()
+                if deep and isinstance(connector, SupportsCertificate):
+                    certificate = await connector.certify()
+        except DeepAnalyzeError as error:
+            failure = error
+        latency_ms = round((time.perf_counter() - started) * 1000, 1)
+        return TestResult("failure" if failure else "success", latency_ms, server, failure, certificate)
+
+    async def browse(
+        self,
+        principal: Principal,
+        id_or_name: str,
+        path: str | None = None,
+        recursive: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> BrowsePage:
+        source = self._usable(principal, id_or_name)
+        with operation("browse", source):
+            connector = await self._registry.get_connector(source.id)
+            return await browse(connector, path, recursive=recursive, limit=limit, cursor=cursor)
+
+    async def metadata(
+        self, principal: Principal, id_or_name: str, path: str, *, refresh: bool = False
+    ) -> Cached[Mapping[str, Any]]:
+        source = self._usable(principal, id_or_name)
+
+        async def load(connector: DataSourceConnector) -> Mapping[str, Any]:
+            return await connector.get_metadata(path)
+
+        return await self._remembered("metadata", source, path, load, refresh=refresh)
+
+    async def schema(
+        self, principal: Principal, id_or_name: str, *, refresh: bool = False
+    ) -> Cached[Mapping[str, Any]]:
+        source = self._usable(principal, id_or_name)
+
+        async def load(connector: DataSourceConnector) -> Mapping[str, Any]:
+            if not isinstance(connector, SupportsSchema):
+                raise unable(type(connector), source, "schema")
+            return await connector.schema()
+
+        return await self._remembered("schema", source, "", load, refresh=refresh)
+
+    async def statistics(
+        self, principal: Principal, id_or_name: str, path: str, *, refresh: bool = False
+    ) -> Cached[Statistics]:
+        source = self._usable(principal, id_or_name)
+
+        async def load(connector: DataSourceConnector) -> Statistics:
+            if not isinstance(connector, SupportsStatistics):
+                raise unable(type(connector), source, "statistics")
+            return await connector.statistics(path)
+
+        return await self._remembered("statistics", source, path, load, refresh=refresh)
+
+    async def preview(self, principal: Principal, id_or_name: str, path: str, limit: int) -> Table:
+        source = self._usable(principal, id_or_name)
+        with operation("preview", source):
+            connector = await self._registry.get_connector(source.id)
+            if not isinstance(connector, SupportsPreview):
+                raise unable(type(connector), source, "preview")
+            return await connector.preview(path, limit=limit)
+
+    async def query(self, principal: Principal, id_or_name: str, question: Question) -> Table:
+        """What a statement changes, when it may change anything, is no longer as the cache remembers it."""
+        source = self._usable(principal, id_or_name)
+        with operation("query", source):
+            connector = await self._registry.get_connector(source.id)
+            if not isinstance(connector, SupportsQuery):
+                raise unable(type(connector), source, "SQL")
+            table = await connector.rows(
+                question.sql,
+                params=question.params,
+                max_rows=question.max_rows,
+                timeout_s=question.timeout_s,
+                may_write=may_write(principal, source),
+            )
+            if table.rows_affected is not None:
+                self._registry.clear_cache(source.id)
+            return table
+
+    async def export(
+        self,
+        principal: Principal,
+        id_or_name: str,
+        question: Question,
+        destination: Path,
+        format: FileFormat,
+    ) -> Exported:
+        """The rows of a statement that reads as a file, which appears only when it is complete."""
+        source = self._usable(principal, id_or_name)
+        with operation("export", source):
+            connector = await self._registry.get_connector(source.id)
+            if not isinstance(connector, SupportsExport):
+                raise unable(type(connector), source, "SQL")
+            return await connector.export(
+                destination,
+                query=question.sql,
+                params=question.params,
+                format=format,
+                max_rows=question.max_rows,
+                timeout_s=question.timeout_s,
+            )
+
+    async def fetch(
+        self,
+        principal: Principal,
+        reference: DataReference,
+        workspace: Workspace,
+        on_progress: OnProgress | None = None,
+    ) -> list[FetchedFile]:
+        """Brings a reference into the workspace, through its staging directory; nothing there is overwritten."""
+        source = self._usable(principal, reference.source_id)
+        if reference.type is not None and reference.type != source.type:
+            raise InvalidRequest(
+                f"source {source.name!r} is of type {source.type!r}, not {reference.type!r}", param="type"
+            )
+        async with self._fetching:
+            with operation("fetch", source):
+                connector = await self._registry.get_connector(source.id)
+                return await fetch_into(connector, reference, workspace, on_progress)
+
+    async def _remembered(
+        self,
+        what: str,
+        source: StoredSource,
+        path: str,
+        load: Callable[[DataSourceConnector], Awaitable[T]],
+        *,
+        refresh: bool,
+    ) -> Cached[T]:
+        async def ask() -> T:
+            return await load(await self._registry.get_connector(source.id))
+
+        with operation(what, source):
+            return await self._registry.metadata.get(source.id, (what, path), ask, refresh=refresh)
+
+    def _check_may_certify(self, principal: Principal, source: StoredSource) -> None:
+        if not may_manage(principal, source):
+            raise PermissionDenied(
+                f"source {source.name!r} is shared; only an administrator may learn what its credentials could do"
+            )
+        connector_class = self._registry.connector_class(source.type)
+        if not issubclass(connector_class, SupportsCertificate):
+            raise unable(connector_class, source, "certificate")

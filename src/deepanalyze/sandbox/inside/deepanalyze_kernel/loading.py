@@ -1,0 +1,76 @@
+"""`load`: a fetched file with the types and values that the database had."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NOTES = ".deepanalyze"
+_READERS = {
+    ".csv": "read_csv",
+    ".json": "read_json",
+    ".parquet": "read_parquet",
+    ".tsv": "read_table",
+    ".xls": "read_excel",
+    ".xlsx": "read_excel",
+}
+
+
+def load(name: str, *, decimals: Literal["exact", "float"] = "exact") -> pd.DataFrame:
+    """A file of this directory as a DataFrame.
+
+    What came from a database gets its types back: NULL and the empty text stay apart, whole numbers stay whole
+    (`Int64` beside NULLs), times get their zone (UTC), arrays become lists, `bytea` bytes. Exact numbers become
+    `decimal.Decimal`, or floats with `decimals="float"`. What pandas has no type for (infinite dates, those before
+    Christ, intervals with months) stays text. Other files are read by their ending, as pandas reads them.
+
+    Raises FileNotFoundError with the nearest names.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(_missing(name))
+    note = _note(path)
+    if note is not None and note.get("columns") and note.get("format") in ("csv", "parquet"):
+        from . import typed
+
+        read = typed.read_csv if note["format"] == "csv" else typed.read_parquet
+        frame = read(path, note["columns"], decimals)
+        frame.attrs.update(truncated=note.get("truncated"), source=note.get("source"), sql=note.get("sql"))
+        return frame
+    return _plain(path)
+
+
+def _note(path: Path) -> dict[str, Any] | None:
+    """What the server noted when it fetched the file, unless code has changed the file since."""
+    try:
+        relative = path.resolve().relative_to(Path.cwd().resolve())
+        note: dict[str, Any] = json.loads((Path(_NOTES) / f"{relative}.json").read_text("utf-8"))
+        return note if note.get("bytes") == path.stat().st_size else None
+    except (OSError, ValueError):
+        return None
+
+
+def _plain(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(sorted(_READERS))
+        raise ValueError(f"{path} is no table that load() knows ({known}); open it with a reader of its own")
+    frame: pd.DataFrame = getattr(pd, reader)(path)
+    return frame
+
+
+def _missing(name: str) -> str:
+    there = sorted(
+        str(path)
+        for path in Path().rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.parts)
+    )
+    near = difflib.get_close_matches(name, there, n=3, cutoff=0.4) or there[:10]
+    return f"there is no file {name!r} here; there is {', '.join(map(repr, near)) or 'none at all'}"
