@@ -38,6 +38,7 @@ from deepanalyze.datasources.capabilities import (
     Table,
 )
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
+from deepanalyze.datasources.policy import NetworkPolicy
 from deepanalyze.errors import (
     AlreadyExists,
     BlobNotFound,
@@ -110,6 +111,7 @@ __all__ = [
     "HostNotAllowed",
     "InvalidRequest",
     "Limits",
+    "NetworkPolicy",
     "NotFound",
     "NotSupported",
     "PermissionDenied",

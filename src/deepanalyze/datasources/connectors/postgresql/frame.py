@@ -12,8 +12,8 @@ from psycopg.types.string import TextLoader
 
 from deepanalyze.datasources.connectors.postgresql.export import ColumnType
 from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names
+from deepanalyze.datasources.connectors.postgresql.sizes import ByteCount
 from deepanalyze.datasources.connectors.postgresql.wire import Wire
-from deepanalyze.errors import ResultTooLarge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,18 +43,14 @@ def read_frame(
     import pandas as pd
 
     rows: list[tuple[Any, ...]] = []
-    size = 0
+    size = ByteCount(columns, max_bytes)
     context = _Context()
     for result in wire.rows(sql):
+        size.add(result)
         transformer = Transformer(context)
         transformer.set_pgresult(result)
         loaded = transformer.load_rows(0, result.ntuples, tuple)
         rows.extend(loaded[: max_rows + 1 - len(rows)])
-        size += result.memory_size() if hasattr(result, "memory_size") else 0
-        if size > max_bytes:
-            raise ResultTooLarge(
-                f"the result has more than {max_bytes} bytes (max_result_bytes); choose fewer columns or rows"
-            )
     truncated = len(rows) > max_rows
     del rows[max_rows:]
     values: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)

@@ -27,8 +27,8 @@ from deepanalyze.datasources.connectors.postgresql.dtypes import (
 )
 from deepanalyze.datasources.connectors.postgresql.export import ColumnType
 from deepanalyze.datasources.connectors.postgresql.scope import read_rows
+from deepanalyze.datasources.connectors.postgresql.sizes import ByteCount
 from deepanalyze.datasources.connectors.postgresql.wire import Wire
-from deepanalyze.errors import ResultTooLarge
 
 JSON, JSONB = 114, 3802
 
@@ -70,13 +70,9 @@ def json_values(
     converts = [_shortening(converter(oid, arrays or {}), max_chars) for _, oid, _ in columns]
     rows: list[list[Any]] = []
     truncated = False
-    size = 0
+    size = ByteCount(columns, max_bytes)
     for result in results:
-        size += result.memory_size() if hasattr(result, "memory_size") else 0
-        if max_bytes is not None and size > max_bytes:
-            raise ResultTooLarge(
-                f"the result has more than {max_bytes} bytes (max_result_bytes); choose fewer columns or rows"
-            )
+        size.add(result)
         wanted = min(result.ntuples, max_rows - len(rows))
         truncated = truncated or wanted < result.ntuples
         rows.extend(_row(result, index, converts) for index in range(wanted))

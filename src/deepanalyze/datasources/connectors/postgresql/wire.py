@@ -16,7 +16,7 @@ import psycopg
 from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
-ROWS_PER_CHUNK = 2_000
+ROWS_PER_CHUNK = 256  # rows may be large, and each chunk is in memory as a whole
 # Threads that wait for rows pass the interpreter's lock on among themselves; in their rests the event loop gets it.
 _WORK_S = 0.002
 _REST_S = 0.000_05
