@@ -39,6 +39,7 @@ from deepanalyze.errors import InvalidRequest
 if TYPE_CHECKING:
     import pandas as pd
 
+_ROWS_BYTES = 64 * 1024**2  # of rows that are held in memory, and once more as JSON
 Written = tuple[int, int, bool]  # rows, bytes, whether there were more rows
 
 
@@ -54,6 +55,7 @@ class Reader:
         self._guard = guard
         self._source = source
         self._max_bytes = min(config.max_bytes or limits.max_result_bytes, limits.max_result_bytes)
+        self._rows_bytes = min(self._max_bytes, _ROWS_BYTES)
 
     async def frame(
         self, sql: str, params: Sequence[Any], max_rows: int | None, timeout_s: float | None
@@ -106,7 +108,7 @@ class Reader:
         def write(wire: Wire) -> tuple[list[list[Any]], bool, int]:
             arrays = read_array_types(wire, columns)
             results = Drained(wire.rows(statement.text))
-            values, truncated = json_values(columns, results, max_rows, self._max_bytes, arrays=arrays)
+            values, truncated = json_values(columns, results, max_rows, self._rows_bytes, arrays=arrays)
             return values, truncated, results.rows_affected()
 
         values, truncated, affected = await lease.in_thread(write)
@@ -121,7 +123,7 @@ class Reader:
         def read(wire: Wire) -> tuple[list[list[Any]], bool]:
             arrays = read_array_types(wire, columns)
             results = self._affordable(wire, statement).rows(text)
-            return json_values(columns, results, max_rows, self._max_bytes, arrays=arrays)
+            return json_values(columns, results, max_rows, self._rows_bytes, arrays=arrays)
 
         values, truncated = await lease.in_thread(read)
         return Table(await self._named(lease, columns), values, truncated)
