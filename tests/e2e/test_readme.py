@@ -72,6 +72,22 @@ async def test_the_upload_example_runs(demo_server: dict[str, str]) -> None:
     assert "north" in answer[answer.index("<Answer>") :]
 
 
+async def test_the_postgresql_examples_run(demo_server: dict[str, str], tmp_path: Path) -> None:
+    examples = blocks("docs/how-to/connect-postgresql.md", "bash")
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{demo_server['PATH']}"
+    environment = {**demo_server, "PATH": programs, "COLUMNS": "200", "LANG": "C.UTF-8"}
+    script = f"set -e; cd {tmp_path}\n" + "\n".join(examples)
+    output = await execute(["bash", "-c", script], environment)
+    assert '"ds-' in output
+    assert "Grade " in output
+    assert "CREATE ROLE" in (tmp_path / "reader.sql").read_text()
+    assert '"row_count":5' in output
+    assert "public.airlines" in output
+    assert (tmp_path / "delays.csv").read_text().startswith("carrier,avg\n")
+    for part in ('{"schemas":', '"path":"public.flights"', '"truncated":true', '{"row_count":3322'):
+        assert part in output
+
+
 async def test_the_openai_example_runs(demo_server: dict[str, str]) -> None:
     [example] = blocks("README.md", "python")
     output = await execute([sys.executable, "-c", example], demo_server)
@@ -80,14 +96,15 @@ async def test_the_openai_example_runs(demo_server: dict[str, str]) -> None:
 
 
 async def test_the_custom_connector_example_runs(tmp_path: Path) -> None:
-    connector, use = blocks("docs/how-to/add-a-source-type.md", "python")
+    connector, use, pooled = blocks("docs/how-to/add-a-source-type.md", "python")
     namespace: dict[str, Any] = {"__name__": "example"}
-    exec(compile(connector + use, "add-a-source-type.md", "exec", dont_inherit=True), namespace)
+    exec(compile(connector + use + pooled, "add-a-source-type.md", "exec", dont_inherit=True), namespace)
     notes, workspace = tmp_path / "notes", tmp_path / "workspace"
     notes.mkdir()
     workspace.mkdir()
     (notes / "a note.txt").write_text("remember")
     assert Path(await namespace["use"](notes, workspace)).read_text() == "remember"
+    assert await namespace["use_pooled"](notes) == 1
 
 
 async def test_the_package_example_runs(sample_data: Any, tmp_path: Path) -> None:
