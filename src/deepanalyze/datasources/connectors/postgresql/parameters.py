@@ -55,7 +55,9 @@ class Parameters:
         Raises HostNotAllowed, OSError for a name that is not known, and what getting a token raises.
         """
         config = self._config
+        place = await self._checked_place()  # before a token is asked for
         parameters: dict[str, Any] = {
+            **place,
             "port": str(config.port),
             "dbname": config.database,
             "user": config.user,
@@ -80,11 +82,14 @@ class Parameters:
             "autocommit": True,
             "prepare_threshold": None,
         }
-        if config.socket_dir is not None:
-            return parameters | {"host": config.socket_dir, "hostaddr": ""}
-        host = (config.host or "").strip("[]")
-        addresses = await self._network.addresses(host, config.port)
-        return parameters | {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
+        return parameters
+
+    async def _checked_place(self) -> dict[str, str]:
+        if self._config.socket_dir is not None:
+            return {"host": self._config.socket_dir, "hostaddr": ""}
+        host = (self._config.host or "").strip("[]")
+        addresses = await self._network.addresses(host, self._config.port)
+        return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
     async def _password(self) -> str:
         if self._tokens is not None:

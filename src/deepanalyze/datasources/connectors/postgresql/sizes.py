@@ -47,6 +47,6 @@ class ByteCount:
             self._bytes += sum(len(get(row, column) or b"") for row in range(result.ntuples))
         if self._bytes > self._limit:
             raise ResultTooLarge(
-                f"the result has more than {self._limit} bytes (max_result_bytes, the source's max_bytes, and 64 MiB for "
+                f"the result has more than {self._limit} bytes (max_result_bytes, the source's max_bytes, 64 MiB for "
                 "rows that are answered as JSON); choose fewer columns or rows, or take it as a file"
             )
