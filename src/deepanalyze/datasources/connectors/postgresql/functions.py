@@ -150,7 +150,7 @@ class Terms:
     limited_to_schemas: bool = False
     writing: bool = False
 
-    def pass_(self, one: Known) -> bool:
+    def admit(self, one: Known) -> bool:
         if self.allowed.admits(one):
             return True
         if one.kind == "function" and one.from_system:
@@ -199,7 +199,7 @@ def judge(
 
 def _refuse_first(found: Iterable[Known], kind: str, source: str, terms: Terms) -> None:
     for one in found:
-        if not terms.pass_(one):
+        if not terms.admit(one):
             raise _refusal(one, kind, source)
 
 
