@@ -43,7 +43,7 @@ def begin(timeout_s: float, search_path: Sequence[str] | None, *, writing: bool 
         "datestyle": "ISO",
         "intervalstyle": "postgres",
         "bytea_output": "hex",
-        "extra_float_digits": 1,  # the shortest text that reads back as the same number, on every version
+        "extra_float_digits": 3,  # texts that read back as the same number, on every version
     }
     mode: LiteralString = (
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
