@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from deepanalyze.access import SourceAccess
+from deepanalyze.access import Question, SourceAccess
 from deepanalyze.accounts import Grant, Principal, User
-from deepanalyze.datasources import CredentialManager, DataSourceRegistry
+from deepanalyze.datasources import Certificate, CredentialManager, DataSourceRegistry, Table
 from deepanalyze.datasources.fetch import DataReference
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import (
@@ -21,6 +21,7 @@ from deepanalyze.errors import (
     BlobNotFound,
     InvalidRequest,
     NotFound,
+    NotSupported,
     PermissionDenied,
     SourceAuthenticationFailed,
 )
@@ -308,6 +309,104 @@ async def test_failed_authentication_is_logged_without_the_credentials(access: S
     [record] = [entry for entry in logs if entry["event"] == "source operation"]
     assert record["code"] == "source_authentication_failed"
     assert secret not in str(logs)
+
+
+async def test_descriptions_are_remembered_for_all_who_may_use_the_source(
+    access: SourceAccess, registry: DataSourceRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def describe(self: ToyConnector, identifier: str) -> dict[str, Any]:
+        asked.append(identifier)
+        return {"name": identifier}
+
+    monkeypatch.setattr(ToyConnector, "get_metadata", describe)
+    source = await make(access)
+    ada = granted(ADA, Grant(source.id))
+    several = await asyncio.gather(*(access.metadata(who, "box", "a.csv") for who in (ADMIN, ada, ADMIN)))
+    assert [found.value for found in several] == [{"name": "a.csv"}] * 3
+    assert asked == ["a.csv"]
+    await access.metadata(ada, "box", "b.csv")
+    await access.metadata(ada, "box", "a.csv", refresh=True)
+    assert asked == ["a.csv", "b.csv", "a.csv"]
+    with pytest.raises(NotFound):
+        await access.metadata(BOB, "box", "a.csv")
+
+
+async def test_what_a_type_cannot_do_is_told_with_what_it_holds(access: SourceAccess, tmp_path: Path) -> None:
+    await make(access)
+    question = Question("SELECT 1")
+    for asking in (
+        access.schema(ADMIN, "box"),
+        access.preview(ADMIN, "box", "a.csv", 10),
+        access.statistics(ADMIN, "box", "a.csv"),
+        access.query(ADMIN, "box", question),
+        access.export(ADMIN, "box", question, tmp_path / "a.csv", "csv"),
+        access.test(ADMIN, "box", deep=True),
+    ):
+        with pytest.raises(NotSupported, match="'box' \\(toy\\) holds files"):
+            await asking
+    assert not (tmp_path / "a.csv").exists()
+
+
+class Ledger(ToyConnector):
+    """Answers SQL with who may write, and certifies."""
+
+    async def query(self, sql: str, **how: Any) -> Any:
+        raise NotImplementedError
+
+    async def rows(self, sql: str, *, may_write: bool = True, **how: Any) -> Table:
+        return Table((), [[may_write]], truncated=False, rows_affected=1 if sql == "write" else None)
+
+    async def certify(self) -> Certificate:
+        return Certificate("A", "harmless", [], "")
+
+
+@pytest.fixture
+def ledgers(registry: DataSourceRegistry) -> None:
+    registry.register_connector_class("toy", Ledger)
+
+
+@pytest.mark.usefixtures("ledgers")
+async def test_writing_is_for_grants_and_makers(access: SourceAccess) -> None:
+    async def may_write(principal: Principal, name: str) -> bool:
+        return bool((await access.query(principal, name, Question("read"))).rows[0][0])
+
+    shared, _ = await make(access), await make(access, ADA, name="mine")
+    assert await may_write(ADMIN, "box")
+    assert await may_write(ADA, "mine")
+    assert await may_write(granted(ADA, Grant(shared.id, write=True)), "box")
+    assert not await may_write(granted(ADA, Grant(shared.id)), "box")
+    with pytest.raises(PermissionDenied):
+        await may_write(granted(ADA, Grant(shared.id, use=False, write=True)), "box")
+    with pytest.raises(PermissionDenied):
+        await may_write(ADMIN, "mine")
+
+
+@pytest.mark.usefixtures("ledgers")
+async def test_writing_forgets_what_was_remembered(
+    access: SourceAccess, registry: DataSourceRegistry
+) -> None:
+    source = await make(access)
+    await access.metadata(ADMIN, "box", "a.csv")
+    await access.query(ADMIN, "box", Question("read"))
+    assert registry.metadata.peek(source.id, ("metadata", "a.csv"))
+    await access.query(ADMIN, "box", Question("write"))
+    assert registry.metadata.peek(source.id, ("metadata", "a.csv")) is None
+
+
+@pytest.mark.usefixtures("ledgers")
+async def test_certificates_are_for_those_who_manage_the_source(access: SourceAccess) -> None:
+    shared, _ = await make(access), await make(access, ADA, name="mine")
+    for principal, name in ((ADMIN, "box"), (ADA, "mine")):
+        result = await access.test(principal, name, deep=True)
+        assert result.certificate is not None
+        assert result.certificate.grade == "A"
+        assert (await access.test(principal, name)).certificate is None
+    with pytest.raises(PermissionDenied):
+        await access.test(granted(ADA, Grant(shared.id, write=True)), "box", deep=True)
+    with pytest.raises(PermissionDenied):
+        await access.test(ADMIN, "mine", deep=True)
 
 
 def test_templates_come_from_the_connectors(access: SourceAccess) -> None:

@@ -42,17 +42,30 @@ class ExportedFile(Response):
         self._path = directory / f"export-{secrets.token_hex(12)}"
         self._export = export
         self._filename = filename
+        self._descriptor: int | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await until_disconnect(receive, self._answer(send))
         except ClientGone:
             log.info("client left before it had the whole result")
+        finally:
+            if self._descriptor is not None:  # gives the room of a nameless file back, which takes time
+                await asyncio.shield(asyncio.to_thread(os.close, self._descriptor))
 
     async def _answer(self, send: Send) -> None:
-        descriptor, exported = await self._open()
         try:
-            headers = {
+            exported = await self._export(self._path)
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        finally:  # before the first byte is sent: nothing but the descriptor keeps the file then
+            self._path.unlink(missing_ok=True)
+        await send({"type": "http.response.start", "status": 200, "headers": self._described(exported).raw})
+        await send_bytes(self._descriptor, 0, exported.bytes, send)
+        await send({"type": "http.response.body", "body": b""})
+
+    def _described(self, exported: Exported) -> MutableHeaders:
+        return MutableHeaders(
+            headers={
                 "Content-Type": self.headers["content-type"],
                 "Content-Length": str(exported.bytes),
                 "Content-Disposition": f'attachment; filename="{self._filename}"',
@@ -60,19 +73,4 @@ class ExportedFile(Response):
                 "X-Truncated": str(exported.truncated).lower(),
                 "Cache-Control": "no-store",
             }
-            raw = MutableHeaders(headers=headers).raw
-            await send({"type": "http.response.start", "status": 200, "headers": raw})
-            await send_bytes(descriptor, 0, exported.bytes, send)
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            await asyncio.to_thread(
-                os.close, descriptor
-            )  # gives the room of a nameless file back, which takes time
-
-    async def _open(self) -> tuple[int, Exported]:
-        """Its name goes before the first byte is sent: nothing can keep it then but the descriptor."""
-        try:
-            exported = await self._export(self._path)
-            return os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), exported
-        finally:
-            self._path.unlink(missing_ok=True)
+        )

@@ -10,6 +10,7 @@ from deepanalyze import __version__
 from deepanalyze.cli.demo import demo
 from deepanalyze.cli.dev import dev
 from deepanalyze.cli.serve import serve
+from deepanalyze.cli.sources import sources
 
 app = typer.Typer(
     name="deepanalyze",
@@ -38,3 +39,4 @@ def _common(
 app.command()(serve)
 app.command()(demo)
 app.command()(dev)
+app.add_typer(sources)

@@ -1,6 +1,6 @@
 """Every setting of DeepAnalyze: one class, read from flags, the environment and `deepanalyze.toml`."""
 
-from deepanalyze.settings.fields import ModelConfig, Settings
+from deepanalyze.settings.fields import CLIENT_VARIABLES, ModelConfig, Settings
 from deepanalyze.settings.loading import load_settings
 from deepanalyze.settings.reference import (
     EffectiveSetting,
@@ -10,6 +10,7 @@ from deepanalyze.settings.reference import (
 )
 
 __all__ = [
+    "CLIENT_VARIABLES",
     "EffectiveSetting",
     "ModelConfig",
     "SettingRow",

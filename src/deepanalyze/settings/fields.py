@@ -28,6 +28,12 @@ from deepanalyze.datasources.policy import parse_allowed
 from deepanalyze.errors import InvalidRequest
 
 ENV_PREFIX = "DEEPANALYZE_"
+# Of the commands that ask a running server; not settings of a server, but nothing unknown either.
+CLIENT_VARIABLES: Mapping[str, str] = {
+    "DEEPANALYZE_URL": "the server that commands such as `deepanalyze sources` ask; without it they open the data "
+    "directory themselves",
+    "DEEPANALYZE_API_KEY": "the API key that they show that server",
+}
 MIN_ADMIN_KEY_LENGTH = 16
 GIB = 1024**3
 _ORDERED = (

@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from deepanalyze.errors import ConfigurationError
-from deepanalyze.settings.fields import ENV_PREFIX, ModelConfig, Settings
+from deepanalyze.settings.fields import CLIENT_VARIABLES, ENV_PREFIX, ModelConfig, Settings
 
 CONFIG_FILE_NAME = "deepanalyze.toml"
 SECRETS = tuple(n for n, f in Settings.model_fields.items() if f.annotation == SecretStr | None)
@@ -85,10 +85,10 @@ def _read_flags(layers: _Layers, flags: Mapping[str, Any]) -> None:
 
 def _read_environment(layers: _Layers, environ: Mapping[str, str]) -> None:
     secret_files = {f"{s}_file" for s in SECRETS}
-    for variable in sorted(v for v in environ if v.startswith(ENV_PREFIX)):
+    for variable in sorted(v for v in environ if v.startswith(ENV_PREFIX) and v not in CLIENT_VARIABLES):
         name = variable.removeprefix(ENV_PREFIX).lower()
         if variable != ENV_PREFIX + name.upper() or name not in {*Settings.model_fields, *secret_files}:
-            known = [ENV_PREFIX + n.upper() for n in (*Settings.model_fields, *secret_files)]
+            known = [ENV_PREFIX + n.upper() for n in (*Settings.model_fields, *secret_files)] + [*CLIENT_VARIABLES]
             layers.problems.append((name, f"{variable}: no such setting{_nearest(variable, known)}"))
         elif name in Settings.model_fields and environ[variable] != "":
             _offer_text(layers, name, environ[variable], variable)

@@ -163,6 +163,7 @@ def test_csv_is_streamed_with_its_counts(ask: Ask, server: ThreadedServer) -> No
     assert (answer.headers["x-row-count"], answer.headers["x-truncated"]) == ("3", "true")
     assert answer.text == "id,item,paid\n1,item 1,false\n2,item 2,true\n3,,false\n"
     assert exports(server) == []
+    until(lambda: open_exports() == [])
 
 
 def test_arrow_keeps_the_types(ask: Ask, server: ThreadedServer) -> None:
@@ -383,13 +384,15 @@ def test_sixty_at_once_share_a_pool_of_ten(
                 )
             )
 
-    with watched_connections(orders) as seen:
+    with captured_logs() as logs, watched_connections(orders) as seen:
         answers = asyncio.run(all_at_once())
     assert [answer.status_code for answer in answers] == [200] * 60, answers
     assert [a.json()["rows"] for a in answers[::3]] == [[[n, False]] for n in range(0, 60, 3)]
     assert [a.text for a in answers[1::3]] == [f"n,s\n{n},false\n" for n in range(1, 60, 3)]
     assert 1 < max(seen) <= 10
     assert exports(server) == []
+    until(lambda: open_exports() == [])
+    assert "client left" not in logs.getvalue()
 
 
 class watched_connections:
@@ -525,6 +528,7 @@ def thread_files(admin: httpx.Client) -> Callable[[dict[str, Any]], bytes]:
     return content
 
 
+@pytest.mark.requirement("2.3")
 @pytest.mark.parametrize(
     ("reference", "name"),
     [
@@ -541,13 +545,16 @@ def test_queries_and_tables_are_fetched_as_parquet(
     reference: dict[str, Any],
     name: str,
 ) -> None:
+    import pandas as pd
     import pyarrow.parquet as pq
 
     answer = admin.post(f"/v1/data-sources/{source}/fetch", json={**reference, "format": "parquet"})
     assert answer.status_code == 200, answer.text
     [file] = answer.json()["files"]
     assert (file["file"], file["rows"], file["truncated"]) == (name, 40, False)
-    table = pq.read_table(io.BytesIO(thread_files(answer.json())))
+    content = thread_files(answer.json())
+    assert pd.read_parquet(io.BytesIO(content))["id"].sum() == 820
+    table = pq.read_table(io.BytesIO(content))
     assert table.num_rows == 40
     assert table.schema.field("price").type == pa.decimal128(12, 4)
 

@@ -1,0 +1,235 @@
+"""`deepanalyze sources`: asking a server, and opening the data directory that none holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.postgres_sources import run_sql
+from tests.support.processes import environment, run, started
+from tests.support.registering import register, register_database
+from tests.support.server import NO_TLS, bearer
+from tests.support.services import PostgresDatabase
+
+KEY = "a key for the tests of the command line"
+
+
+@dataclass
+class Served:
+    """A served data directory with one source, `sales`; once `stop` was called, nobody serves it."""
+
+    home: Path
+    data_dir: Path
+    url: str
+    process: subprocess.Popen[str]
+
+    def remotely(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return run(
+            self.home, "sources", *arguments, DEEPANALYZE_URL=self.url, DEEPANALYZE_API_KEY=KEY, **more
+        )
+
+    def locally(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return run(self.home, "sources", *arguments, "--data-dir", str(self.data_dir), **more)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers=bearer(KEY), timeout=60, verify=NO_TLS)
+
+
+@pytest.fixture
+def sales(postgres_database: PostgresDatabase) -> PostgresDatabase:
+    run_sql(
+        postgres_database.admin_dsn,
+        "CREATE TABLE orders (id int PRIMARY KEY, item text)",
+        "INSERT INTO orders SELECT n, 'item ' || n FROM generate_series(1, 30) n",
+        """INSERT INTO orders VALUES (31, E'[red]\\x1b[31m☃\\n'), (32, NULL)""",
+        'CREATE TABLE "Weird "" Table" (a int)',
+    )
+    return postgres_database
+
+
+@pytest.fixture
+def served(tmp_path: Path, sales: PostgresDatabase) -> Iterator[Served]:
+    data_dir = tmp_path / "data"
+    arguments = ("serve", "--port", "0", "--data-dir", str(data_dir), "--log-level", "error")
+    with started(tmp_path, *arguments, DEEPANALYZE_ADMIN_API_KEY=KEY) as server:
+        url = next(word for word in server.until("answers at").split() if word.startswith("http"))
+        served = Served(tmp_path, data_dir, url, server.process)
+        with served.client() as client:
+            register_database(client, "sales", sales)
+        yield served
+
+
+def one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> str:
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("deepanalyze: ")
+    for word in words:
+        assert word in done.stderr
+    return done.stderr
+
+
+def good(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_a_server_is_asked(served: Served) -> None:
+    listed = good(served.remotely("list"))
+    assert "sales" in listed
+    assert "postgresql" in listed
+    assert "success" in good(served.remotely("test", "sales"))
+    browsed = good(served.remotely("browse", "sales", "public"))
+    assert "public.orders" in browsed
+    assert '"Weird "" Table"' in browsed
+    shown = good(served.remotely("query", "sales", "SELECT count(*) AS n FROM orders"))
+    assert "32" in shown
+    assert "1 rows" in shown
+
+
+def test_options_come_before_the_environment(served: Served) -> None:
+    flags = ("list", "--url", served.url, "--api-key", KEY)
+    wrong = {"DEEPANALYZE_URL": "http://127.0.0.1:1", "DEEPANALYZE_API_KEY": "wrong"}
+    assert "sales" in good(run(served.home, "sources", *flags, **wrong))
+    assert KEY not in good(served.remotely("query", "--help"))
+
+
+def test_a_data_directory_that_nobody_serves_is_opened(served: Served) -> None:
+    one_line(served.locally("list"), 2, str(served.data_dir), "running server", "--url", "--api-key")
+    served.stop()
+    assert "sales" in good(served.locally("list", DEEPANALYZE_API_KEY="not needed here"))
+    assert "success" in good(served.locally("test", "sales"))
+    assert "public.orders" in good(served.locally("browse", "sales", "public"))
+    told = json.loads(good(served.locally("query", "sales", "SELECT 1 AS a", "--format", "json")))
+    assert told["rows"] == [[1]]
+    rows = good(served.locally("query", "sales", "SELECT id FROM orders ORDER BY id", "--format", "csv"))
+    assert rows.splitlines()[:2] == ["id", "1"]
+    one_line(served.locally("query", "sales", "SELECT 1/0"), 1, "22012", "request req-")
+
+
+def test_a_directory_without_a_server_in_it_is_told_and_left_alone(tmp_path: Path) -> None:
+    done = run(tmp_path, "sources", "list", "--data-dir", str(tmp_path / "none"))
+    one_line(done, 2, "deepanalyze serve", "--url")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "table"])
+def test_rows_are_written_as_they_are_asked_for(served: Served, format: str) -> None:
+    statement = "SELECT id, item FROM orders ORDER BY id"
+    done = served.remotely("query", "sales", statement, "--format", format, "--max-rows", "3")
+    assert done.returncode == 0
+    assert "--max-rows" in done.stderr
+    whole = good(served.remotely("query", "sales", statement, "--format", format))
+    rows: list[Any]
+    if format == "csv":
+        rows = list(csv.reader(io.StringIO(whole)))[1:]
+        assert rows[30] == ["31", "[red]\x1b[31m☃\n"]
+    elif format == "json":
+        rows = json.loads(whole)["rows"]
+        assert rows[30] == [31, "[red]\x1b[31m☃\n"]
+    else:
+        assert "\x1b" not in whole
+        assert "[red]\\x1b[31m☃\\n" in whole
+        assert "NULL" in whole
+        assert "32 rows" in whole
+
+
+def test_rows_go_into_a_file(served: Served) -> None:
+    statement = "SELECT id, item FROM orders WHERE id < 3 ORDER BY id"
+    (served.home / "out.csv").write_text("before")
+    for arguments in (["out.csv"], ["out.json", "--format", "json"], ["out.txt", "--format", "table"]):
+        assert good(served.remotely("query", "sales", statement, "--output", *arguments)) == ""
+    assert (served.home / "out.csv").read_text() == "id,item\n1,item 1\n2,item 2\n"
+    assert json.loads((served.home / "out.json").read_text())["row_count"] == 2
+    assert "item 2" in (served.home / "out.txt").read_text()
+    one_line(served.remotely("query", "sales", "SELECT 1/0", "--output", "bad.csv"), 1, "22012")
+    one_line(served.remotely("query", "sales", "SELECT 1", "--output", "none/bad.csv"), 1, "none/bad.csv")
+    assert not [path for path in served.home.iterdir() if "bad" in path.name or path.name.endswith(".part")]
+
+
+@pytest.mark.requirement("3.4")
+def test_a_deep_test_prints_grade_findings_and_script(served: Served) -> None:
+    told = json.loads(good(served.remotely("test", "sales", "--deep", "--json")))
+    certificate = told["certificate"]
+    assert (told["status"], certificate["grade"] in "ABCD") == ("success", True)
+    script = good(served.remotely("test", "sales", "--script"))
+    assert script == certificate["script"] + "\n"
+    printed = good(served.remotely("test", "sales", "--deep", COLUMNS="400"))
+    assert f"Grade {certificate['grade']}" in printed
+    assert certificate["summary"] in printed
+    assert all(finding["check"] in printed for finding in certificate["findings"])
+    assert script in printed
+
+
+def test_a_test_that_fails_ends_with_one(served: Served, sales: PostgresDatabase) -> None:
+    with served.client() as client:
+        wrong = {**sales.analyst_config, "password": "wrong"}
+        register(client, "wrong", "postgresql", wrong, test_connection=False)
+    for option in ((), ("--deep",), ("--script",)):
+        one_line(served.remotely("test", "wrong", *option), 1, "password", "request ")
+    done = served.remotely("test", "wrong", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["code"] == "source_authentication_failed"
+    assert done.stderr == ""
+
+
+@pytest.mark.requirement("7.4")
+def test_errors_are_one_line_with_the_remedy_and_the_request(served: Served) -> None:
+    one_line(served.remotely("test", "../nothing"), 1, "no data source '../nothing'")
+    one_line(served.remotely("test", "nothing"), 1, "no data source 'nothing'", "request ")
+    one_line(served.remotely("query", "sales", "SELECT idd FROM orders"), 1, "42703", "orders.id", "request ")
+    one_line(served.remotely("query", "sales", "DELETE FROM orders"), 1, "sales", "request ")
+    one_line(served.remotely("query", "sales", "DELETE FROM orders", "--format", "csv"), 1, "request ")
+    one_line(
+        run(served.home, "sources", "list", "--url", served.url, "--api-key", "wrong"),
+        1,
+        "API key",
+        "request ",
+    )
+    one_line(run(served.home, "sources", "list", "--url", served.url), 2, "--api-key", "DEEPANALYZE_API_KEY")
+    one_line(run(served.home, "sources", "list", "--url", f"{served.url}/docs", "--api-key", "x"), 1, "/docs")
+
+
+@pytest.mark.parametrize("url", ["no url", "ftp://x", "http://", "http://u:p@x", "http://x:port"])
+def test_a_url_that_is_none_is_told(tmp_path: Path, url: str) -> None:
+    one_line(run(tmp_path, "sources", "list", "--url", url, "--api-key", "x"), 2, "--url")
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
+    done = run(tmp_path, "sources", "list", "--url", "http://127.0.0.1:1", "--api-key", "x")
+    one_line(done, 1, "http://127.0.0.1:1", "running")
+
+
+def test_a_reader_that_has_seen_enough_may_close_the_pipe(served: Served) -> None:
+    import sys
+
+    command = [sys.executable, "-m", "deepanalyze", "sources", "query", "sales", "--format", "csv"]
+    process = subprocess.Popen(
+        [*command, "--max-rows", "300000", "SELECT n FROM generate_series(1, 300000) n"],
+        env=environment(served.home, DEEPANALYZE_URL=served.url, DEEPANALYZE_API_KEY=KEY),
+        cwd=served.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "n\n"
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=60)
