@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.support.postgres_sources import run_sql
-from tests.support.processes import environment, run, started
+from tests.support.processes import deepanalyze, environment, run, started
 from tests.support.registering import register, register_database
 from tests.support.server import NO_TLS, bearer
 from tests.support.services import PostgresDatabase
@@ -233,3 +233,18 @@ def test_a_reader_that_has_seen_enough_may_close_the_pipe(served: Served) -> Non
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
     process.wait(timeout=60)
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(served: Served) -> None:
+    """As `deepanalyze sources test sales --deep | head -1` does."""
+    command = deepanalyze("sources", "test", "sales", "--deep")
+    variables = environment(served.home, DEEPANALYZE_URL=served.url, DEEPANALYZE_API_KEY=KEY)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, cwd=served.home, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        complaints = process.stderr.read()
+    assert complaints == ""
+    assert process.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ def told_clearly() -> Iterator[None]:
         raise typer.Exit(CANNOT_START) from None
     except DeepAnalyzeError as error:
         print(f"deepanalyze: {error.message}", file=sys.stderr)
+        raise typer.Exit(FAILED) from None
+    except (
+        BrokenPipeError
+    ):  # who read has seen enough; the interpreter must not try to write the rest at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

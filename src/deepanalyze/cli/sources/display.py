@@ -17,9 +17,16 @@ _GRADES = {"A": "bold green", "B": "bold green", "C": "bold yellow", "D": "bold 
 _WIDE = 100_000  # characters of a line that nothing has to wrap
 
 
+class _Terminal(Console):
+    """Rich ends the process where a reader has gone (`… | head`), in the middle of whatever task prints."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Display:
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+        self._console = console or _Terminal()
 
     @classmethod
     def text(cls, show: Callable[[Self], None], *, wide: bool) -> str:

@@ -154,7 +154,8 @@ class Guard:
     async def _tell_what_is_missing(self, sql: str) -> None:
         if (await _beside(one_statement, sql, self._source, WRITE)).kind == "write":
             raise ReadOnlyViolation(
-                f"source {self._source!r}: writing needs the `write` grant for it; an administrator can give it",
+                f"source {self._source!r}: a statement that writes needs the `write` grant, which an administrator can "
+                "give, and runs only where its rows are answered directly, not where they become a file",
                 param="query",
                 details=[
                     {
