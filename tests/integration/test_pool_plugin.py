@@ -45,7 +45,9 @@ async def test_connectors_of_a_real_server_are_pooled(postgres_database: Postgre
             "WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         assert await use(7) == 7
-    left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    left = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
     async with asyncio.timeout(20):
         while run_sql(postgres_database.admin_dsn, left) != [(0,)]:  # noqa: ASYNC110 - only the server knows
             await asyncio.sleep(0.02)

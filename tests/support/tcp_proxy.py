@@ -1,4 +1,4 @@
-"""A proxy in front of a real PostgreSQL: it cuts, holds or slows the wire, and speaks TLS for a server that does not."""
+"""A proxy in front of a real PostgreSQL: it cuts, holds or slows the wire, and speaks TLS for a server without."""
 
 from __future__ import annotations
 

@@ -88,7 +88,9 @@ def _read_environment(layers: _Layers, environ: Mapping[str, str]) -> None:
     for variable in sorted(v for v in environ if v.startswith(ENV_PREFIX) and v not in CLIENT_VARIABLES):
         name = variable.removeprefix(ENV_PREFIX).lower()
         if variable != ENV_PREFIX + name.upper() or name not in {*Settings.model_fields, *secret_files}:
-            known = [ENV_PREFIX + n.upper() for n in (*Settings.model_fields, *secret_files)] + [*CLIENT_VARIABLES]
+            known = [ENV_PREFIX + n.upper() for n in (*Settings.model_fields, *secret_files)] + [
+                *CLIENT_VARIABLES
+            ]
             layers.problems.append((name, f"{variable}: no such setting{_nearest(variable, known)}"))
         elif name in Settings.model_fields and environ[variable] != "":
             _offer_text(layers, name, environ[variable], variable)
