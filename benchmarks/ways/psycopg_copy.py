@@ -1,22 +1,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
+from pathlib import Path
 
 import psycopg
 
-from benchmarks.ways.inside import measured
+from benchmarks.ways.inside import DSN, measure_async
 
 
 async def main() -> None:
-    async with (
-        await psycopg.AsyncConnection.connect(os.environ["BENCH_DSN"]) as connection,
-        connection.cursor() as cursor,
-    ):
-        with measured(), open(os.environ["BENCH_OUT"], "wb") as file:
-            async with cursor.copy("COPY (SELECT * FROM bench) TO STDOUT (FORMAT csv, HEADER)") as copy:
-                async for piece in copy:
-                    file.write(piece)
+    async with await psycopg.AsyncConnection.connect(DSN) as connection, connection.cursor() as cursor:
+
+        async def transfer(query: str, file: Path) -> None:
+            with file.open("wb") as opened:
+                async with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)".encode()) as copy:
+                    async for piece in copy:
+                        opened.write(piece)
+
+        await measure_async(transfer)
 
 
 asyncio.run(main())

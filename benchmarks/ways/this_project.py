@@ -2,20 +2,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.ways.inside import measured
+from benchmarks.ways.inside import DSN, FORMAT, measure_async
 from deepanalyze.datasources import DataSourceConfig, PostgreSQLConnector
+
+ROWS = int(os.environ["BENCH_ROWS"])
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[PostgreSQLConnector]:
+    config = {"connection_string": DSN, "query_timeout_s": 600, "max_rows": ROWS}
+    async with PostgreSQLConnector(DataSourceConfig("bench", "postgresql", "bench", config)) as connector:
+        yield connector
 
 
 async def main() -> None:
-    rows = int(os.environ["BENCH_ROWS"])
-    config = {"connection_string": os.environ["BENCH_DSN"], "query_timeout_s": 600, "max_rows": rows}
-    source = DataSourceConfig(id="bench", type="postgresql", name="bench", config=config)
-    async with PostgreSQLConnector(source) as connector:
-        await connector.query("SELECT 1 AS one")
-        with measured():
-            await connector.export(Path(os.environ["BENCH_OUT"]), query="SELECT * FROM bench", max_rows=rows)
+    async with opened() as connector:
+
+        async def transfer(query: str, file: Path) -> None:
+            await connector.export(file, query=query, format=FORMAT, max_rows=ROWS)
+
+        await measure_async(transfer)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -61,7 +61,7 @@ def write_copy(
     on_progress: OnProgress | None,
 ) -> tuple[int, int, bool]:
     """Rows and bytes written, and whether there were more rows."""
-    with _result_file(destination) as file:
+    with result_file(destination) as file:
         sink = _Sink(file, max_bytes, on_progress)
         sink.write(head)
         rows, truncated = wire.copy_out(sql, max_rows, sink.take)
@@ -81,7 +81,7 @@ def write_rows(
     on_progress: OnProgress | None,
 ) -> tuple[int, int, bool]:
     """The same for what COPY cannot run: EXPLAIN and SHOW, whose results are small."""
-    with _result_file(destination) as file:
+    with result_file(destination) as file:
         sink = _Sink(file, max_bytes, on_progress)
         sink.write(head)
         rows = 0
@@ -139,7 +139,7 @@ class _Sink:
 
 
 @contextmanager
-def _result_file(destination: Path) -> Iterator[BinaryIO]:
+def result_file(destination: Path) -> Iterator[BinaryIO]:
     try:
         with atomic_file(destination) as file:
             yield file
