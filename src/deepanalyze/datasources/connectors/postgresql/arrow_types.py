@@ -92,7 +92,7 @@ def read_targets(wire: Wire, columns: Sequence[ColumnType]) -> list[Target]:
     )
     targets = []
     names = iter(zip(distinct_names([name for name, *_ in columns]), columns, strict=True))
-    for result in wire.rows(statement):
+    for result in wire.ask(statement):
         for row in range(result.ntuples):
             name, (_, oid, modifier) = next(names)
             told, element, delimiter, labels = (

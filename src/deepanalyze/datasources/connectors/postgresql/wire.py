@@ -175,6 +175,16 @@ class Wire:
             self.delivered = self.delivered or result.ntuples > 0
             yield result
 
+    def ask(self, sql: str) -> list[PGresult]:
+        """Results of a question of our own, such as one to the catalogue. They are none of the rows that were asked for
+        and may be asked again: they do not count as delivered.
+        """
+        delivered = self.delivered
+        try:
+            return list(self.rows(sql))
+        finally:
+            self.delivered = delivered
+
     def _finish(self) -> PGresult:
         """Waits for the end of the command and gives its last result."""
         self._flush()

@@ -46,12 +46,21 @@ SELECT 'definer', p.proname, p.oid::pg_catalog.regprocedure::text FROM pg_catalo
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace,
        pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
 WHERE p.prosecdef AND p.oid >= 16384 AND a.grantee = 0 AND a.privilege_type = 'EXECUTE'
+UNION ALL
+SELECT 'dblink', p.proname, p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
+  AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'dblink',
+       pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+WHERE p.proname IN ('dblink', 'dblink_exec', 'dblink_connect', 'dblink_connect_u')
+  AND a.grantee = 0 AND a.privilege_type = 'EXECUTE'
 ORDER BY 1, 2, 3
 """
 _WHY = {
     "database": "-- temporary tables; who else needs them is granted them by name",
     "schema": "-- everybody could make tables here (the default before PostgreSQL 15)",
     "function": "-- large objects need no right of their own but these functions' (needs a superuser)",
+    "dblink": "-- runs SQL in other databases; grant it to those who are meant to",
     "definer": "-- runs with its owner's rights; grant it to those who are meant to call it",
 }
 
