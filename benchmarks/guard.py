@@ -15,6 +15,7 @@ from deepanalyze.datasources.connectors.postgresql.verdicts import Guard
 from deepanalyze.devservices import open_services
 
 RUNS = 500
+PATH = ("pg_catalog", "public")
 QUERY = (
     "SELECT c.name, date_trunc('month', o.ordered_at) AS month, count(*) AS orders, sum(o.amount) AS revenue, "
     "avg(o.amount)::numeric(12,2) AS mean FROM sales.orders o JOIN sales.customers c ON c.id = o.customer_id "
@@ -37,11 +38,13 @@ async def _main() -> None:
 
                 guard = Guard("bench")
                 await guard.check(
-                    look_up, QUERY.format(0), snapshot="1:1:"
+                    look_up, QUERY.format(0), PATH, snapshot="1:1:"
                 )  # the catalogue is known from here on
                 texts = iter(QUERY.format(number) for number in range(1, RUNS + 2))
-                uncached = await _median_us(lambda: guard.check(look_up, next(texts), snapshot="1:1:"))
-                cached = await _median_us(lambda: guard.check(look_up, QUERY.format(0), snapshot="1:1:"))
+                uncached = await _median_us(lambda: guard.check(look_up, next(texts), PATH, snapshot="1:1:"))
+                cached = await _median_us(
+                    lambda: guard.check(look_up, QUERY.format(0), PATH, snapshot="1:1:")
+                )
     print(
         f"guard, {len(QUERY)} characters: uncached {uncached:.0f} µs, cached {cached:.1f} µs (median of {RUNS})"
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import httpx
 import pytest
 
 from tests.support.postgres_sources import run_sql
-from tests.support.processes import deepanalyze, environment, run, started
+from tests.support.processes import DEADLINE_S, deepanalyze, environment, run, started
 from tests.support.registering import register, register_database
 from tests.support.server import NO_TLS, bearer
 from tests.support.services import PostgresDatabase
@@ -212,6 +214,52 @@ def test_a_url_that_is_none_is_told(tmp_path: Path, url: str) -> None:
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     done = run(tmp_path, "sources", "list", "--url", "http://127.0.0.1:1", "--api-key", "x")
     one_line(done, 1, "http://127.0.0.1:1", "running")
+
+
+@pytest.mark.parametrize("format", ["table", "csv"])
+@pytest.mark.parametrize("where", ["remotely", "locally"])
+def test_ctrl_c_ends_the_query_in_the_database(
+    served: Served, sales: PostgresDatabase, where: str, format: str
+) -> None:
+    endless = "SELECT count(*) FROM generate_series(1, 1000000000000)"
+    arguments = ["sources", "query", "sales", endless, "--format", format]
+    variables = {"DEEPANALYZE_URL": served.url, "DEEPANALYZE_API_KEY": KEY}
+    if where == "locally":
+        served.stop()
+        arguments += ["--data-dir", str(served.data_dir)]
+        variables = {}
+    process = subprocess.Popen(
+        deepanalyze(*arguments),
+        env=environment(served.home, **variables),
+        cwd=served.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: active_queries(sales) == 1)
+        process.send_signal(signal.SIGINT)
+        output, complaints = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, output, complaints) == (130, "", "")
+    until(lambda: active_queries(sales) == 0)
+
+
+def active_queries(database: PostgresDatabase) -> int:
+    [(count,)] = run_sql(
+        database.admin_dsn,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' "
+        "AND query LIKE '%1000000000000%' AND pid <> pg_backend_pid()",
+    )
+    return int(count)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
 
 
 def test_a_reader_that_has_seen_enough_may_close_the_pipe(served: Served) -> None:

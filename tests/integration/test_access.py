@@ -288,6 +288,15 @@ async def test_only_so_many_fetch_at_once(registry: DataSourceRegistry, workspac
     assert len(workspace.list()) == 8
 
 
+async def test_a_fetch_is_logged_with_what_it_brought(access: SourceAccess, workspace: Workspace) -> None:
+    await make(access)
+    with capture_logs() as logs:
+        files = await access.fetch(ADMIN, DataReference("box", path="*"), workspace)
+    [record] = [entry for entry in logs if entry["event"] == "source operation"]
+    told = (record["files"], record["rows"], record["bytes"], record["truncated"])
+    assert told == (len(files), 0, sum(file.bytes for file in files), False)
+
+
 @pytest.mark.requirement("7.1")
 async def test_a_failed_operation_is_logged_with_source_and_operation(
     access: SourceAccess, workspace: Workspace

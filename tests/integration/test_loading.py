@@ -91,6 +91,7 @@ async def test_columns_of_one_name_and_one_column_of_nulls(
             "twice": 'SELECT 1 AS a, 2 AS a, 3 AS "x\ny"',
             "nulls": "SELECT * FROM (VALUES (NULL), (''), ('x'), (NULL)) t(a)",
             "none": "SELECT 1 AS a, 'x' AS b WHERE false",
+            "less": "SELECT interval '-1 day +02:03:04' AS i, ARRAY[box '((1,1),(0,0))', box '((2,2),(0,0))'] AS b",
             "odd": "SELECT 'infinity'::date AS d, '0044-03-15 BC'::date AS e, interval '1 mon' AS m",
         }.items():
             await fetch_into(connector, DataReference("pg", query=query, save_as=save_as), workspace)
@@ -98,12 +99,14 @@ async def test_columns_of_one_name_and_one_column_of_nulls(
         kernel,
         "t = load('twice.csv'); print(list(t.columns), t.iloc[0].tolist())\n"
         "print(load('nulls.csv').a.tolist(), load('none.csv').dtypes.to_dict(), len(load('none.csv')))\n"
-        "print(load('odd.csv').iloc[0].tolist())",
+        "print(load('odd.csv').iloc[0].tolist())\n"
+        "print(load('less.csv').i[0], load('less.csv').b[0])",
     )
     assert "['a', 'a_2', 'x\\ny'] [1, 2, 3]" in out
     assert "[None, '', 'x', None]" in out
     assert "int64" in out
     assert "['infinity', '0044-03-15 BC', '1 mon']" in out
+    assert "-1 days +02:03:04 ['(1,1),(0,0)', '(2,2),(0,0)']" in out
 
 
 async def test_a_note_lies_beside_each_file_and_tells_where_it_came_from(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from deepanalyze.datasources import InvalidRequest, PostgreSQLConnector, QueryFailed, ReadOnlyViolation
-from deepanalyze.datasources.connectors.postgresql import functions
+from deepanalyze.datasources.connectors.postgresql import functions, known
 from deepanalyze.datasources.connectors.postgresql.guard import read_only_statement
 from tests.support.postgres_sources import postgres, run_sql, superuser_config
 from tests.support.services import PostgresDatabase
@@ -71,7 +71,7 @@ async def test_an_extension_s_own_types_are_not_in_the_way(
     run_sql(
         postgres_database.admin_dsn, "CREATE EXTENSION vector", "CREATE TABLE t AS SELECT '[1]'::vector AS v"
     )
-    monkeypatch.setattr(functions, "TRUSTED_EXTENSIONS", frozenset())
+    monkeypatch.setattr(known, "TRUSTED_EXTENSIONS", frozenset())
     async with postgres(superuser_config(postgres_database)) as connector:
         await connector.query("SELECT 1 = 1, 1 < 2, 'a' || 'b', '{1}'::real[], v = v, v::text FROM t")
         for sql in ("SELECT '[1]'::vector", "SELECT vector_dims(v) FROM t"):
@@ -82,7 +82,7 @@ async def test_an_extension_s_own_types_are_not_in_the_way(
 def test_what_an_older_server_calls_otherwise_is_left_to_it() -> None:
     statement = read_only_statement("SELECT extract(year FROM now())", "pg")
     assert ("pg_catalog", "extract") in statement.functions
-    now = functions.Known("function", "pg_catalog", "now", True, None, False, False)
+    now = known.Known("function", "pg_catalog", "now", True, None, False, "nothing")
     functions.judge(statement, [now], ["public"], "pg")
 
 

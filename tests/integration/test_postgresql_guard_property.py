@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from typing import LiteralString
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -53,6 +55,20 @@ async def run_all(database: PostgresDatabase, texts: list[str]) -> Counter[str]:
                     except DeepAnalyzeError as error:
                         outcomes[error.code] += 1
     return outcomes
+
+
+@pytest.mark.parametrize("sql", ["SELECT checked('x')", "SELECT t.of_row FROM t", "SELECT 1 <<<>>> 2"])
+def test_the_witness_would_see_it(postgres_database: PostgresDatabase, sql: LiteralString) -> None:
+    """All of this runs in a READ ONLY transaction, where no guard stands before it."""
+    run_sql(postgres_database.admin_dsn, *SETTING)
+    with pytest.raises(AssertionError), witness(postgres_database.admin_dsn):
+        run_unguarded(postgres_database.admin_dsn, sql)
+
+
+def run_unguarded(dsn: str, sql: LiteralString) -> None:
+    with psycopg.connect(dsn) as connection, contextlib.suppress(psycopg.errors.CheckViolation):
+        connection.read_only = True
+        connection.execute(sql)
 
 
 async def test_what_the_guard_accepts_has_no_side_effect(postgres_database: PostgresDatabase) -> None:

@@ -96,6 +96,9 @@ REFUSED = [
     "SET client_encoding TO DEFAULT",
     "SET statement_timeout = 0",
     "SET statement_timeout = '2h'",
+    "SET statement_timeout = '100us'",
+    "SET statement_timeout = '0.4'",
+    "SET statement_timeout = '0.0001min'",
     "SET statement_timeout = -1",
     "SET statement_timeout TO DEFAULT",
     "RESET statement_timeout",
@@ -125,11 +128,11 @@ async def session(postgres_database: PostgresDatabase) -> AsyncIterator[Any]:
         async def look_up(query: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
             return await (await connection.execute(query, parameters or None)).fetchall()  # type: ignore[call-overload]
 
-        async def check(sql: str, **terms: Any) -> Any:
+        async def check(
+            sql: str, *, search_path: Sequence[str] | None = ("pg_catalog", "public"), **terms: Any
+        ) -> Any:
             guard = Guard("pg", **terms)
-            return await guard.check_session(
-                look_up, sql, ["pg_catalog", "public"], statement_timeout_ms=30_000
-            )
+            return await guard.check_session(look_up, sql, search_path, statement_timeout_ms=30_000)
 
         yield check
 
@@ -169,3 +172,34 @@ async def test_a_limited_source_keeps_its_sessions_to_its_schemas(session: Any) 
         with pytest.raises(ReadOnlyViolation, match="limited"):
             await session(sql, schemas=["public"])
     await session("SET search_path TO public", schemas=["public"])
+
+
+async def test_a_name_is_judged_by_what_it_means_when_it_runs(
+    session: Any, postgres_database: PostgresDatabase
+) -> None:
+    run_sql(
+        postgres_database.admin_dsn,
+        "CREATE SCHEMA other",
+        "CREATE FUNCTION other.upper(varchar) RETURNS bool STABLE LANGUAGE sql AS 'SELECT public.stable_f()'",
+    )
+    for sql in (
+        "SELECT upper('a')",
+        "BEGIN; SELECT upper('a')",
+        "SET application_name = 'x'; SELECT upper('a')",
+        "DECLARE c CURSOR FOR SELECT upper('a')",
+        "SELECT upper('a'); SET search_path TO other, pg_catalog",
+    ):
+        await session(sql)
+    for sql in (
+        "SET search_path TO other, pg_catalog; SELECT upper('a')",
+        "SET LOCAL search_path TO other; SELECT 1; COPY (SELECT upper('a')) TO STDOUT",
+        "RESET search_path; SELECT upper('a')",
+        "ROLLBACK; SELECT upper('a')",
+        "COMMIT; SELECT upper('a')",
+        "ROLLBACK TO SAVEPOINT a; SELECT upper('a')",
+        "PREPARE p AS SELECT upper('a')",
+    ):
+        with pytest.raises(ReadOnlyViolation, match=r"other\.upper"):
+            await session(sql)
+    with pytest.raises(ReadOnlyViolation, match=r"other\.upper"):
+        await session("SELECT upper('a')", search_path=None)

@@ -222,7 +222,59 @@ async def test_verdicts_hold_while_no_transaction_has_come_or_gone(
             asked.append(query)
             return await (await connection.execute(query, parameters or None)).fetchall()  # type: ignore[call-overload]
 
-        for snapshot, times in (("10:10:", 2), ("10:10:", 0), ("11:11:", 2), (None, 2), (None, 2)):
+        here, there = ["pg_catalog", "public"], ["evil", "pg_catalog", "public"]
+        for snapshot, path, times in (
+            ("10:10:", here, 1),
+            ("10:10:", here, 0),
+            ("10:10:", there, 1),
+            ("11:11:", there, 1),
+            (None, there, 1),
+            (None, there, 1),
+        ):
             asked.clear()
-            await guard.check(look_up, "SELECT upper('a'), no_such_column FROM t", snapshot=snapshot)
+            await guard.check(look_up, "SELECT upper('a'), no_such_column FROM t", path, snapshot=snapshot)
             assert len(asked) == times
+
+
+async def test_another_search_path_is_another_verdict(postgres_database: PostgresDatabase) -> None:
+    """Changing a role's settings or the server's takes no transaction of the database."""
+    run_sql(
+        postgres_database.admin_dsn,
+        *SETTING,
+        "CREATE SCHEMA evil",
+        "CREATE FUNCTION evil.f() RETURNS int STABLE LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_advisory_lock(9); RETURN 1; END'",
+    )
+    config = superuser_config(postgres_database)
+    async with postgres(config, allowed_functions=["public.f"], pool_max_size=1) as connector:
+        for _ in range(2):
+            await connector.query("SELECT f()")
+        async with connector._open_sessions().reading() as lease:
+            await lease.connection.execute("SET LOCAL search_path = evil, public")
+            lease.search_path = ("pg_catalog", "evil", "public")
+            with pytest.raises(ReadOnlyViolation, match=r"evil\.f"):
+                await connector._reader()._check(lease, "SELECT f()", may_write=False)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE pg_catalog.pg_proc SET provolatile = 'i' WHERE proname = 'pg_read_file'",
+        "UPDATE pg_proc SET provolatile = 'i' WHERE proname = 'pg_read_file'",
+        "UPDATE pg_settings SET setting = '1MB' WHERE name = 'work_mem'",
+        "DELETE FROM pg_authid",
+        "INSERT INTO information_schema.sql_features (feature_id) VALUES ('x')",
+        "WITH x AS (DELETE FROM pg_catalog.pg_description RETURNING 1) SELECT * FROM x",
+        "MERGE INTO pg_class c USING t ON false WHEN MATCHED THEN DELETE",
+    ],
+)
+@pytest.mark.parametrize("schemas", [None, ["public"]])
+async def test_nobody_writes_to_the_catalogue(
+    postgres_database: PostgresDatabase, sql: str, schemas: list[str] | None
+) -> None:
+    run_sql(postgres_database.admin_dsn, *SETTING)
+    config = superuser_config(postgres_database)
+    limited = {"schemas": schemas} if schemas else {}
+    async with postgres(config, read_only=False, **limited) as connector:
+        with pytest.raises(ReadOnlyViolation, match="belongs to the catalogue"):
+            await connector.rows(sql)

@@ -137,6 +137,23 @@ async def test_a_position_is_one_in_the_user_s_text(
     assert position is None or detail["position"] == position
 
 
+@pytest.mark.parametrize(
+    ("sql", "params", "position"),
+    [
+        ("SELECT $1::int, nocol", [1], 17),
+        ("/* x */ SELECT $1::int, nocol", [1], 25),
+        ("SELECT 1 WHERE $1::text = 'a' AND 2 = $2::int", ["long" * 20, "abc"], None),
+    ],
+)
+async def test_a_position_is_never_one_in_a_text_with_literals_in_it(
+    postgres_database: PostgresDatabase, sql: str, params: list[Any], position: int | None
+) -> None:
+    async with postgres(postgres_database.analyst_config) as connector:
+        with pytest.raises(QueryFailed) as caught:
+            await connector.rows(sql, params=params)
+    assert caught.value.details[0]["position"] == position
+
+
 async def test_a_query_that_would_cost_too_much_is_not_run(
     postgres_database: PostgresDatabase, tmp_path: Path
 ) -> None:
@@ -157,6 +174,8 @@ async def test_a_query_that_would_cost_too_much_is_not_run(
             assert detail["estimated_rows"] == 1
         plan = await connector.rows("EXPLAIN " + dear)
         assert "cost=" in plan.rows[0][0]
+        with pytest.raises(InvalidRequest, match="EXPLAIN ANALYZE runs the query"):
+            await connector.rows("EXPLAIN (ANALYZE) " + dear)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,30 @@ from hypothesis import strategies as st
 _NAMES = st.sampled_from(
     ["t", "public.t", '"t"', "v", "m", "pg_class", "information_schema.tables", "x", "s"]
 )
-_COLUMNS = st.sampled_from(["a", "t.a", "x.a", "*", "t", "x.of_row", "(t).of_row", "1", "relname", "ctid"])
+_COLUMNS = st.sampled_from(
+    [
+        *("a", "a", "t.a", "x.a", "*", "t", "1", "relname", "ctid"),
+        *("x.of_row", "(t).of_row", "x.upper", "x.checked", "x.pg_read_file", "x.pg_advisory_lock"),
+    ]
+)
+# What may stand behind a dot and is called with what stands before it.
+_FIELDS = st.sampled_from(
+    [
+        *(
+            "a",
+            "upper",
+            "int8",
+            "text",
+            "pg_typeof",
+            "checked",
+            "_checked",
+            "of_row",
+            "pg_read_file",
+            "pg_ls_dir",
+        ),
+        *("pg_advisory_lock", "pg_terminate_backend", "lo_create", "setseed", "nextval", "stable_f"),
+    ]
+)
 _FUNCTIONS = st.sampled_from(
     [
         *("count", "sum", "upper", "now", "random", "pg_sleep", "generate_series", "jsonb_agg", "coalesce"),
@@ -30,6 +53,10 @@ _FUNCTIONS = st.sampled_from(
             "f",
         ),
         *(
+            "checked",
+            "public.checked",
+            "int4",
+            'U&"pg\\005fread\\005ffile"',
             "stable_f",
             "public.stable_f",
             "of_row",
@@ -141,6 +168,12 @@ def _expressions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("CASE WHEN {} THEN {} ELSE {} END".format, inner, inner, inner),
         st.builds("{} FILTER (WHERE {})".format, calls, inner),
         st.builds("{} OVER (ORDER BY {})".format, calls, inner),
+        st.builds("({}).{}".format, inner, _FIELDS),
+        st.builds("{} BETWEEN {} AND {}".format, inner, inner, inner),
+        st.builds("CASE {} WHEN {} THEN {} END".format, inner, inner, inner),
+        st.builds("mode() WITHIN GROUP (ORDER BY {})".format, inner),
+        st.builds("{}(VARIADIC ARRAY[{}])".format, _FUNCTIONS, inner),
+        st.builds("JSON_VALUE('1'::jsonb, '$' RETURNING {})".format, _TYPES),
         st.builds("ARRAY[{}, {}]".format, inner, inner),
         st.builds("ROW({}, {})".format, inner, inner),
         st.builds("EXISTS (SELECT {} FROM t)".format, inner),
@@ -152,12 +185,48 @@ def _expressions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 _EXPRESSION = st.recursive(st.one_of(_LITERALS, _COLUMNS), _expressions, max_leaves=4)
 
 
+def _texts(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Of one type throughout, so that the server has nothing against them but what the guard should have."""
+    return st.one_of(
+        st.builds("upper({})".format, inner),
+        st.builds("({} || {})".format, inner, inner),
+        st.builds("coalesce({}, {})".format, inner, inner),
+        st.builds("CASE {} WHEN {} THEN {} END".format, inner, inner, inner),
+        st.builds("CASE WHEN {} BETWEEN {} AND 'z' THEN 'm' ELSE {} END".format, inner, inner, inner),
+        st.builds(
+            "(SELECT {} FROM unnest(ARRAY[{}]) f)".format, st.sampled_from(["f", "f.upper", "f.f"]), inner
+        ),
+        st.builds("(SELECT max({}) FROM t)".format, inner),
+        st.builds("({}).{}".format, inner, st.sampled_from(["upper", "lower", "pg_read_file", "checked"])),
+        st.builds(
+            "{}({})::text".format,
+            st.sampled_from(["text", "varchar", "lower", "checked", "pg_read_file"]),
+            inner,
+        ),
+        st.builds(
+            "CAST({} AS {})::text".format,
+            inner,
+            st.sampled_from(["varchar", "name", "checked", "positive_free"]),
+        ),
+    )
+
+
+_TEXT = st.recursive(
+    st.sampled_from(["'a'", "'/etc/passwd'", "$$5$$", "E'\\x'", "NULL"]), _texts, max_leaves=4
+)
+
+
 def _sources(query: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
         _NAMES,
         st.builds("({}) x".format, query),
         st.builds("LATERAL ({}) x(a)".format, query),
         st.builds("{}({}) x(a)".format, _FUNCTIONS, _EXPRESSION),
+        st.builds("unnest(ARRAY[{}]) x".format, _LITERALS),
+        st.just("generate_series(1::bigint, 2) x"),
+        st.builds("t x TABLESAMPLE {} (50)".format, st.sampled_from(["SYSTEM", "public.bernoulli", "odd"])),
+        st.builds("JSON_TABLE({}::jsonb, '$' COLUMNS (a {} PATH '$')) x".format, _LITERALS, _TYPES),
+        st.builds("json_to_record('{{\"a\": 1}}') AS x(a {})".format, _TYPES),
         st.builds("ROWS FROM ({}({}), {}({})) x".format, _FUNCTIONS, _LITERALS, _FUNCTIONS, _LITERALS),
         st.builds("t JOIN {} x ON {}".format, _NAMES, _EXPRESSION),
     )
@@ -180,13 +249,17 @@ def _queries(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-_QUERY = st.recursive(st.builds("SELECT {}".format, _EXPRESSION), _queries, max_leaves=3)
+_QUERY = st.recursive(
+    st.one_of(st.builds("SELECT {}".format, _EXPRESSION), st.builds("SELECT {}".format, _TEXT)),
+    _queries,
+    max_leaves=3,
+)
 
 TEXTS = st.builds(
     "{}{}{}".format,
     st.sampled_from(
         ["", "", "", "EXPLAIN ", "EXPLAIN ANALYZE ", "EXPLAIN (ANALYZE, FORMAT JSON) ", "-- x\n", "/* ; */ "]
     ),
-    st.one_of(_QUERY, _QUERY, _QUERY, _COMMANDS, _WRITES),
+    st.one_of(_QUERY, _QUERY, st.builds("SELECT {} AS x FROM t".format, _TEXT), _COMMANDS, _WRITES),
     _TAILS,
 )

@@ -173,12 +173,15 @@ SETTING = (
     "CREATE SEQUENCE s",
     "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (9); END'",
     "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'",
+    # Wherever one of these runs it writes a file in the server's directory, which READ ONLY does not stop.
+    "CREATE FUNCTION trace() RETURNS bool LANGUAGE plpgsql AS "
+    "$$BEGIN COPY (SELECT 1) TO PROGRAM 'cat >> trace'; RETURN true; END$$",
     "CREATE FUNCTION stable_f() RETURNS bool STABLE LANGUAGE plpgsql AS "
-    "'BEGIN RETURN pg_advisory_lock(5) IS NULL; END'",
+    "'BEGIN RETURN public.trace() AND pg_advisory_lock(5) IS NULL; END'",
     "CREATE FUNCTION of_row(t) RETURNS text STABLE LANGUAGE plpgsql AS "
-    "'BEGIN RETURN pg_read_file(''/etc/passwd''); END'",
+    "'BEGIN PERFORM public.trace(); RETURN pg_read_file(''/etc/passwd''); END'",
     "CREATE FUNCTION op(int, int) RETURNS int STABLE LANGUAGE plpgsql AS "
-    "'BEGIN PERFORM pg_advisory_lock(6); RETURN 1; END'",
+    "'BEGIN PERFORM public.trace(); RETURN 1; END'",
     "CREATE OPERATOR <<<>>> (leftarg = int, rightarg = int, function = op)",
     "CREATE DOMAIN checked AS text CHECK (stable_f())",
     "CREATE TYPE of_checked AS (x checked)",

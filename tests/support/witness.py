@@ -27,7 +27,7 @@ SELECT (SELECT array_agg(a ORDER BY a) FROM t)::text,
        (SELECT array_agg(s::text ORDER BY s::text) FROM pg_db_role_setting s),
        (SELECT md5(string_agg(name || setting, ',' ORDER BY name)) FROM pg_settings
         WHERE source NOT IN ('client', 'session') AND context <> 'internal'),
-       (SELECT pg_read_file('postgresql.auto.conf')), pg_conf_load_time(),
+       (SELECT pg_read_file('postgresql.auto.conf')), pg_conf_load_time(), (pg_stat_file('trace', true)).size,
        (SELECT array_agg(f ORDER BY f) FROM pg_ls_dir('.') f WHERE f !~ '^(postmaster|pg_stat|base)')
 """
 _FILES = (Path("/tmp/x"),)  # what the attacks try to write

@@ -6,8 +6,10 @@ import asyncio
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from deepanalyze.datasources.base import DataSourceConnector, OnProgress
 from deepanalyze.datasources.fetch import DataReference, FetchedFile, fetch
@@ -29,6 +31,16 @@ async def fetch_into(
         return await asyncio.to_thread(lambda: [_adopt(workspace, directory, file) for file in fetched])
     finally:
         await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def counts(files: Sequence[FetchedFile]) -> dict[str, Any]:
+    """For the log; files that are not made of rows add none."""
+    return {
+        "files": len(files),
+        "rows": sum(file.rows or 0 for file in files),
+        "bytes": sum(file.bytes for file in files),
+        "truncated": any(file.truncated for file in files),
+    }
 
 
 def _adopt(workspace: Workspace, directory: Path, file: FetchedFile) -> FetchedFile:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from deepanalyze.access.abilities import unable
-from deepanalyze.access.bringing import fetch_into
+from deepanalyze.access.bringing import counts, fetch_into
 from deepanalyze.access.directory import SourceDirectory
 from deepanalyze.access.operations import operation
 from deepanalyze.access.rights import may_manage, may_write
@@ -146,16 +146,18 @@ class SourceAccess(SourceDirectory):
 
     async def preview(self, principal: Principal, id_or_name: str, path: str, limit: int) -> Table:
         source = self._usable(principal, id_or_name)
-        with operation("preview", source):
+        with operation("preview", source) as facts:
             connector = await self._registry.get_connector(source.id)
             if not isinstance(connector, SupportsPreview):
                 raise unable(type(connector), source, "preview")
-            return await connector.preview(path, limit=limit)
+            table = await connector.preview(path, limit=limit)
+            facts.update(rows=len(table.rows), truncated=table.truncated)
+            return table
 
     async def query(self, principal: Principal, id_or_name: str, question: Question) -> Table:
         """What a statement changes, when it may change anything, is no longer as the cache remembers it."""
         source = self._usable(principal, id_or_name)
-        with operation("query", source):
+        with operation("query", source) as facts:
             connector = await self._registry.get_connector(source.id)
             if not isinstance(connector, SupportsQuery):
                 raise unable(type(connector), source, "SQL")
@@ -166,7 +168,9 @@ class SourceAccess(SourceDirectory):
                 timeout_s=question.timeout_s,
                 may_write=may_write(principal, source),
             )
+            facts.update(rows=len(table.rows), truncated=table.truncated)
             if table.rows_affected is not None:
+                facts["rows_affected"] = table.rows_affected
                 self._registry.clear_cache(source.id)
             return table
 
@@ -180,11 +184,11 @@ class SourceAccess(SourceDirectory):
     ) -> Exported:
         """The rows of a statement that reads as a file, which appears only when it is complete."""
         source = self._usable(principal, id_or_name)
-        with operation("export", source):
+        with operation("export", source) as facts:
             connector = await self._registry.get_connector(source.id)
             if not isinstance(connector, SupportsExport):
                 raise unable(type(connector), source, "SQL")
-            return await connector.export(
+            exported = await connector.export(
                 destination,
                 query=question.sql,
                 params=question.params,
@@ -192,6 +196,8 @@ class SourceAccess(SourceDirectory):
                 max_rows=question.max_rows,
                 timeout_s=question.timeout_s,
             )
+            facts.update(rows=exported.rows, bytes=exported.bytes, truncated=exported.truncated)
+            return exported
 
     async def fetch(
         self,
@@ -207,9 +213,11 @@ class SourceAccess(SourceDirectory):
                 f"source {source.name!r} is of type {source.type!r}, not {reference.type!r}", param="type"
             )
         async with self._fetching:
-            with operation("fetch", source):
+            with operation("fetch", source) as facts:
                 connector = await self._registry.get_connector(source.id)
-                return await fetch_into(connector, reference, workspace, on_progress)
+                files = await fetch_into(connector, reference, workspace, on_progress)
+                facts.update(counts(files))
+                return files
 
     async def _remembered(
         self,

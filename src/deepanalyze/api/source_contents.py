@@ -11,6 +11,7 @@ from deepanalyze.api.auth import CurrentPrincipal
 from deepanalyze.api.context import Runtime
 from deepanalyze.api.large_json import large_json
 from deepanalyze.api.pagination import Cursor, Limit, page
+from deepanalyze.api.params import named
 from deepanalyze.api.schemas import Item, Page, failures
 from deepanalyze.api.source_schemas import Metadata, SchemaAnswer, StatisticsAnswer, TableAnswer
 from deepanalyze.api.streaming import while_connected
@@ -49,7 +50,8 @@ async def browse(
 ) -> dict[str, Any]:
     """What the source holds: folders and blobs, or schemas and their relations, by path."""
     browsing = runtime.sources.browse(principal, id, path, recursive, limit, cursor)
-    found = await while_connected(request, browsing)
+    with named(table="path"):
+        found = await while_connected(request, browsing)
     return page([dataclasses.asdict(item) for item in found.items], found.next_cursor)
 
 
@@ -69,7 +71,8 @@ async def metadata(
 ) -> Response:
     """A table's columns, keys, constraints and indexes, its estimated rows and size; a blob's properties."""
     describing = runtime.sources.metadata(principal, id, path, refresh=refresh)
-    found = await while_connected(request, describing)
+    with named(table="path"):
+        found = await while_connected(request, describing)
     return await large_json({**found.value, "cached_at": found.cached_at})
 
 
@@ -109,7 +112,8 @@ async def preview(
 ) -> Response:
     """Values longer than 1,000 characters are cut, and end in an ellipsis."""
     rows = limit or runtime.settings.preview_rows
-    table = await while_connected(request, runtime.sources.preview(principal, id, path, rows))
+    with named(table="path"):
+        table = await while_connected(request, runtime.sources.preview(principal, id, path, rows))
     return await large_json(table_object(table))
 
 
@@ -129,7 +133,8 @@ async def statistics(
 ) -> Response:
     """Computed by the source itself, of a large table on a sample: then `estimated` is true."""
     computing = runtime.sources.statistics(principal, id, path, refresh=refresh)
-    found = await while_connected(request, computing)
+    with named(table="path"):
+        found = await while_connected(request, computing)
     return await large_json({**dataclasses.asdict(found.value), "cached_at": found.cached_at})
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +19,7 @@ from deepanalyze.api.context import Runtime
 from deepanalyze.api.exports import ExportedFile
 from deepanalyze.api.large_json import large_json
 from deepanalyze.api.negotiation import chosen
+from deepanalyze.api.params import named
 from deepanalyze.api.rendering import fetched_object
 from deepanalyze.api.schemas import Fetched, failures
 from deepanalyze.api.services import Services
@@ -29,7 +28,7 @@ from deepanalyze.api.source_schemas import QueryAnswer
 from deepanalyze.api.streaming import while_connected
 from deepanalyze.datadir import DataDir
 from deepanalyze.datasources.capabilities import Exported, FileFormat
-from deepanalyze.errors import DeepAnalyzeError, ReadOnlyViolation
+from deepanalyze.errors import ReadOnlyViolation
 
 router = APIRouter(prefix="/data-sources", tags=["data sources"], route_class=JsonRoute)
 
@@ -101,7 +100,7 @@ async def query(
     if media_type != JSON:
         return _stream(runtime, principal, id, body.question(), media_type)
     started = time.perf_counter()
-    with _named_sql():
+    with named(query="sql"):
         table = await while_connected(request, runtime.sources.query(principal, id, body.question()))
     return await large_json(
         {
@@ -119,7 +118,7 @@ def _stream(
     format = _FILES[media_type]
 
     async def export(destination: Path) -> Exported:
-        with _named_sql():
+        with named(query="sql", format="Accept"):
             try:
                 return await runtime.sources.export(principal, id, question, destination, format)
             except ReadOnlyViolation as error:
@@ -129,17 +128,6 @@ def _stream(
     return ExportedFile(
         DataDir(runtime.settings.data_dir).files, export, media_type=media_type, filename=f"query.{format}"
     )
-
-
-@contextmanager
-def _named_sql() -> Iterator[None]:
-    """What references to data call `query` is this body's `sql`."""
-    try:
-        yield
-    except DeepAnalyzeError as error:
-        if error.param == "query":
-            error.param = "sql"
-        raise
 
 
 @router.post(

@@ -66,7 +66,8 @@ if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.postgresql import PostgreSQLConnector
     from deepanalyze.datasources.credentials import CredentialManager
     from deepanalyze.datasources.fetch import DataReference, FetchedFile
-    from deepanalyze.datasources.pool import ConnectionPool, PoolConfig, PooledConnection
+    from deepanalyze.datasources.pool import ConnectionPool
+    from deepanalyze.datasources.pool_config import PoolConfig, PooledConnection
     from deepanalyze.datasources.pool_manager import ConnectionPoolManager
     from deepanalyze.datasources.registry import DataSourceRegistry
 
@@ -80,8 +81,8 @@ _LAZY = {
     "DataReference": "deepanalyze.datasources.fetch",
     "DataSourceRegistry": "deepanalyze.datasources.registry",
     "FetchedFile": "deepanalyze.datasources.fetch",
-    "PoolConfig": "deepanalyze.datasources.pool",
-    "PooledConnection": "deepanalyze.datasources.pool",
+    "PoolConfig": "deepanalyze.datasources.pool_config",
+    "PooledConnection": "deepanalyze.datasources.pool_config",
     "PostgreSQLConnector": "deepanalyze.datasources.connectors.postgresql",
 }
 

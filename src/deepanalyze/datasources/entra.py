@@ -90,6 +90,7 @@ class EntraTokens:
         self._scope = scope
         self._source = source
         self._options = options
+        self._making = asyncio.Lock()
         self._credential: AsyncTokenCredential | None = None
 
     async def __aenter__(self) -> Self:
@@ -108,8 +109,9 @@ class EntraTokens:
         from azure.identity import CredentialUnavailableError
 
         try:
-            if self._credential is None:
-                self._credential = await asyncio.to_thread(make_credential, self._fields, **self._options)
+            async with self._making:  # of several at once, one; no network is awaited here
+                if self._credential is None:
+                    self._credential = await asyncio.to_thread(make_credential, self._fields, **self._options)
             return (await self._credential.get_token(self._scope)).token
         except (ClientAuthenticationError, CredentialUnavailableError, ValueError) as error:
             raise SourceAuthenticationFailed(

@@ -28,6 +28,8 @@ _NEVER = tuple(
         "::/128",
     )
 )
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # NAT64
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _HOST_PATTERN = re.compile(r"[a-z0-9_*?-]+(\.[a-z0-9_*?-]+)*")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -114,8 +116,14 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def is_forbidden(address: str) -> bool:
+    """Also where the address reaches an IPv4 one by translation or a tunnel."""
     parsed = _unmapped(address)
-    return any(parsed in network for network in _NEVER if network.version == parsed.version)
+    return any(
+        each in network
+        for each in (parsed, *_embedded(parsed))
+        for network in _NEVER
+        if network.version == each.version
+    )
 
 
 def _in_layer(layer: tuple[str, ...], host: str, address: Address) -> bool:
@@ -136,6 +144,19 @@ def _network(entry: str) -> Network | None:
         return ipaddress.ip_network(entry)
     except ValueError:
         return None
+
+
+def _embedded(address: Address) -> list[Address]:
+    if not isinstance(address, ipaddress.IPv6Address):
+        return []
+    found: list[Address] = (
+        [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)] if address in _TRANSLATED else []
+    )
+    if address in _COMPATIBLE and int(address) > 1:
+        found.append(ipaddress.IPv4Address(int(address)))
+    if address.sixtofour is not None:
+        found.append(address.sixtofour)
+    return found
 
 
 def _unmapped(address: str) -> Address:

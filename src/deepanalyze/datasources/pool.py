@@ -8,56 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields
-from typing import Self
+from typing import Any, Self
 
-from deepanalyze.datasources.base import DataSourceConnector
 from deepanalyze.datasources.capabilities import PoolStats
-from deepanalyze.datasources.live import plugin_errors
-from deepanalyze.errors import Busy, ConfigurationError, DeepAnalyzeError, InvalidRequest, SourceUnavailable
+from deepanalyze.datasources.pool_config import PoolConfig, PooledConnection
+from deepanalyze.datasources.pool_connections import Connections, ConnectorFactory
+from deepanalyze.errors import Busy, DeepAnalyzeError, InvalidRequest, SourceUnavailable
 
-ConnectorFactory = Callable[[], DataSourceConnector | Awaitable[DataSourceConnector]]
-
-
-@dataclass(frozen=True, slots=True)
-class PoolConfig:
-    """Times are in seconds. Raises ConfigurationError for numbers that make no pool."""
-
-    max_size: int = 10
-    min_size: int = 2
-    idle_timeout: float = 5 * 60
-    max_lifetime: float = 60 * 60
-    acquire_timeout: float = 10
-    health_check_interval: float = 30
-
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            least = 1 if each.name == "max_size" else 0
-            if getattr(self, each.name) < least:
-                raise ConfigurationError(
-                    f"pool: {each.name} is {getattr(self, each.name)}; it must be at least {least}"
-                )
-        if self.min_size > self.max_size:
-            raise ConfigurationError(
-                f"pool: min_size ({self.min_size}) must not exceed max_size ({self.max_size})"
-            )
-
-
-@dataclass(slots=True, eq=False)
-class PooledConnection:
-    """One connector of a pool; times are of the monotonic clock."""
-
-    connector: DataSourceConnector
-    created_at: float = field(default_factory=time.monotonic)
-    last_used_at: float = field(default_factory=time.monotonic)
-    last_checked_at: float = field(default_factory=time.monotonic)
-    uses: int = 0
+_LEAST_PAUSE_S, _MOST_PAUSE_S = 0.02, 30.0  # of the upkeep
+_FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 60.0  # of opening the minimum of a source that cannot be reached
 
 
 class ConnectionPool:
@@ -74,14 +39,17 @@ class ConnectionPool:
     ) -> None:
         self.config = config or PoolConfig()
         self.name = name
-        self._factory = connector_factory
+        self._connections = Connections(connector_factory, self.config, name)
         self._idle: deque[PooledConnection] = deque()  # the longest unused one first
         self._lent: set[PooledConnection] = set()
-        self._places = 0  # taken by what is lent, being opened or being closed
+        self._ended: set[PooledConnection] = set()  # were lent when the pool was closed
+        self._places = 0  # taken by what is lent, being opened, tested or closed
         self._waiters: deque[asyncio.Future[PooledConnection | None]] = deque()
+        self._limits: set[asyncio.Timeout] = set()  # of who opens or tests one
         self._closed = False
+        self._empty = asyncio.Event()  # set when a closed pool has nothing open any more
         self._upkeep: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._opened = self._failed = self._waited = self._timed_out = 0
         self._log = logging.getLogger(__name__)
 
@@ -90,6 +58,10 @@ class ConnectionPool:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     def stats(self) -> PoolStats:
         waiting = sum(1 for waiter in self._waiters if not waiter.done())
@@ -108,13 +80,16 @@ class ConnectionPool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[PooledConnection]:
-        """Lends one for the block. It is not lent again when the block ended with SourceUnavailable."""
+        """Lends one for the block. When the block ended with SourceUnavailable it is not lent again; when it ended with
+        anything else that was raised, cancellation too, not before it has been tested.
+        """
         pooled = await self.acquire()
         broken = False
         try:
             yield pooled
-        except SourceUnavailable:
-            broken = True
+        except BaseException as error:
+            broken = isinstance(error, SourceUnavailable)
+            pooled.last_checked_at = -math.inf
             raise
         finally:
             await self.release(pooled, broken=broken)
@@ -129,15 +104,10 @@ class ConnectionPool:
             self._upkeep = asyncio.create_task(self._keep_up(), name=f"pool {self.name}")
         deadline = asyncio.get_running_loop().time() + self.config.acquire_timeout
         candidate = await self._turn(deadline)
-        try:
-            async with asyncio.timeout_at(deadline):
-                pooled = await self._fit_for_use(candidate)
-        except TimeoutError:
-            self._timed_out += 1
-            raise SourceUnavailable(
-                f"source {self.name!r}: it could not be connected within {self.config.acquire_timeout:g} s "
-                "(acquire_timeout)"
-            ) from None
+        if self._closed:
+            self._put_back(candidate)
+            raise self._was_closed()
+        pooled = await self._within(deadline, candidate)
         if self._closed:
             self._retire(pooled)
             raise self._was_closed()
@@ -147,33 +117,46 @@ class ConnectionPool:
 
     async def release(self, pooled: PooledConnection, *, broken: bool = False) -> None:
         """Takes one back. Raises InvalidRequest for one that this pool has not lent, or has taken back already."""
+        if pooled in self._ended:
+            self._ended.discard(pooled)
+            return
         if pooled not in self._lent:
             raise InvalidRequest(
                 f"pool {self.name!r}: this connection was not lent by it, or has been given back already"
             )
         self._lent.discard(pooled)
         pooled.last_used_at = time.monotonic()
-        if broken or self._closed or self._too_old(pooled):
+        if broken or self._connections.too_old(pooled):
             self._retire(pooled)
         else:
-            self._places -= 1
-            self._idle.append(pooled)
-            self._serve()
+            self._put_back(pooled)
 
     async def close(self) -> None:
-        """Ends the pool: who waits gets SourceUnavailable, what is lent is disconnected under its user."""
+        """Ends the pool: who waits, opens or tests one gets SourceUnavailable; what is lent is disconnected under its
+        user, who may still give it back.
+
+        All is closed when this returns; it goes on by itself when this is cancelled.
+        """
         self._closed = True
         if self._upkeep is not None:
             self._upkeep.cancel()
-            await asyncio.gather(self._upkeep, return_exceptions=True)
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(self._was_closed())
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(0)
         while self._idle:
             self._places += 1
             self._retire(self._idle.pop())
-        await asyncio.gather(*(self._disconnect(pooled) for pooled in self._lent))
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        for pooled in self._lent:
+            self._retire(pooled)
+        self._ended |= self._lent
+        self._lent.clear()
+        if self._places:
+            await self._empty.wait()
+        if self._upkeep is not None:
+            await asyncio.wait([self._upkeep])
 
     # a place in the pool, and who gets it
 
@@ -188,23 +171,20 @@ class ConnectionPool:
         self._waiters.append(waiter)
         try:
             async with asyncio.timeout_at(deadline):
-                return await asyncio.shield(waiter)
-        except TimeoutError:
-            if waiter.done():
-                return waiter.result()
+                return await waiter
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if not waiter.cancelled() and waiter.exception() is None:  # handed over at this very moment
+                self._put_back(waiter.result())
+            if isinstance(error, asyncio.CancelledError):
+                raise
             self._timed_out += 1
             raise Busy(
                 f"source {self.name!r}: none of its {self.config.max_size} connections came free within "
-                f"{self.config.acquire_timeout:g} s (acquire_timeout); try again, or raise max_size",
+                f"{self.config.acquire_timeout:g} s (acquire_timeout); {len(self._waiters)} wait for one; "
+                "try again, or raise max_size",
                 retry_after_s=self.config.acquire_timeout,
             ) from None
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._hand_on(waiter.result())
-            raise
         finally:
-            if not waiter.done():
-                waiter.cancel()
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
 
@@ -216,11 +196,22 @@ class ConnectionPool:
         self._places += 1
         return pooled
 
-    def _hand_on(self, candidate: PooledConnection | None) -> None:
-        self._places -= 1
-        if candidate is not None:
+    def _put_back(self, candidate: PooledConnection | None) -> None:
+        """What `_take` gave, or the like."""
+        if candidate is None:
+            self._vacate()
+        elif self._closed:
+            self._retire(candidate)
+        else:
             self._idle.append(candidate)
-        self._serve()
+            self._vacate()
+
+    def _vacate(self) -> None:
+        self._places -= 1
+        if not self._closed:
+            self._serve()
+        elif not self._places:
+            self._empty.set()
 
     def _serve(self) -> None:
         while self._waiters and self._free():
@@ -228,101 +219,103 @@ class ConnectionPool:
             if not waiter.done():
                 waiter.set_result(self._take())
 
-    # connections themselves; each of these leaves the place taken or gives it on, whatever happens
+    # connections themselves; each of these leaves the place taken or vacates it, whatever happens
+
+    async def _within(self, deadline: float, candidate: PooledConnection | None) -> PooledConnection:
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                self._limits.add(limit)
+                try:
+                    return await self._fit_for_use(candidate)
+                finally:
+                    self._limits.discard(limit)
+        except TimeoutError:
+            if self._closed:
+                raise self._was_closed() from None
+            self._timed_out += 1
+            raise SourceUnavailable(
+                f"source {self.name!r}: it could not be connected within {self.config.acquire_timeout:g} s "
+                "(acquire_timeout)"
+            ) from None
 
     async def _fit_for_use(self, candidate: PooledConnection | None) -> PooledConnection:
-        if candidate is not None:
-            try:
-                if not self._too_old(candidate) and await self._healthy(candidate):
-                    return candidate
-            except BaseException:
-                self._retire(candidate)
-                raise
-            closing = asyncio.ensure_future(self._disconnect(candidate))
-            try:
-                await asyncio.shield(closing)
-            except BaseException:
-                self._give_on_after(closing)
-                raise
-        return await self._open()
-
-    async def _healthy(self, pooled: PooledConnection) -> bool:
-        if time.monotonic() - pooled.last_checked_at < self.config.health_check_interval:
-            return True
+        if candidate is None:
+            return await self._open()
         try:
-            with plugin_errors(pooled.connector):
-                healthy = await pooled.connector.test_connection()
-        except DeepAnalyzeError:
-            return False
-        pooled.last_checked_at = time.monotonic()
-        return healthy
+            if not self._connections.too_old(candidate) and await self._connections.healthy(candidate):
+                return candidate
+        except BaseException:
+            self._retire(candidate)
+            raise
+        closing = self._start(self._connections.disconnect(candidate, soon=True))
+        try:
+            await asyncio.shield(closing)
+        except BaseException:
+            closing.add_done_callback(lambda _: self._vacate())
+            raise
+        return await self._open()
 
     async def _open(self) -> PooledConnection:
         pooled: PooledConnection | None = None
         try:
-            made = self._factory()
-            connector = await made if inspect.isawaitable(made) else made
-            pooled = PooledConnection(connector)
-            with plugin_errors(connector):
-                await connector.connect()
+            pooled = await self._connections.make()
+            await self._connections.connect(pooled)
         except BaseException:
             self._failed += 1
-            self._retire(pooled)
+            if pooled is None:
+                self._vacate()
+            else:
+                self._retire(pooled)
             raise
         self._opened += 1
         return pooled
 
-    def _too_old(self, pooled: PooledConnection) -> bool:
-        return time.monotonic() - pooled.created_at >= self.config.max_lifetime
+    def _retire(self, pooled: PooledConnection) -> None:
+        """Closes it, for which nobody has to wait; then its place is free."""
+        self._start(self._connections.disconnect(pooled)).add_done_callback(lambda _: self._vacate())
 
-    def _retire(self, pooled: PooledConnection | None) -> None:
-        """Closes the connection, for which nobody has to wait, and then gives its place on."""
-        self._give_on_after(None if pooled is None else self._disconnect(pooled))
-
-    def _give_on_after(self, closing: Awaitable[None] | None) -> None:
-        ending = asyncio.create_task(self._end(closing))
-        self._ending.add(ending)
-        ending.add_done_callback(self._ending.discard)
-
-    async def _end(self, closing: Awaitable[None] | None) -> None:
-        try:
-            if closing is not None:
-                await closing
-        finally:
-            self._places -= 1
-            if not self._closed:
-                self._serve()
-
-    async def _disconnect(self, pooled: PooledConnection) -> None:
-        try:
-            with plugin_errors(pooled.connector):
-                await pooled.connector.disconnect()
-        except DeepAnalyzeError as error:
-            self._log.warning("disconnecting failed", extra={"pool": self.name, "error": error.message})
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"pool {self.name}: disconnect")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return task
 
     # upkeep
 
     async def _keep_up(self) -> None:
         """Fills the pool up to its minimum, and closes what has been idle or has lived for too long."""
-        config = self.config
-        pause_s = max(0.01, min(config.idle_timeout, config.max_lifetime, config.health_check_interval) / 2)
-        while True:
+        soonest_s = min(self.config.idle_timeout, self.config.max_lifetime) / 2
+        pause_s = min(max(soonest_s, _LEAST_PAUSE_S), _MOST_PAUSE_S)
+        retry_s = _FIRST_RETRY_S
+        while not self._closed:  # a connector may have kept the cancellation to itself
             self._reap()
-            while len(self._idle) + self._places < config.min_size:
-                self._places += 1
-                try:
-                    self._hand_on(await self._open())
-                except DeepAnalyzeError as error:
-                    self._log.warning("connecting failed", extra={"pool": self.name, "error": error.message})
-                    break
-            await asyncio.sleep(pause_s)
+            if await self._filled():
+                retry_s = _FIRST_RETRY_S
+                await asyncio.sleep(pause_s)
+            else:
+                await asyncio.sleep(max(pause_s, retry_s))
+                retry_s = min(retry_s * 2, _LAST_RETRY_S)
+
+    async def _filled(self) -> bool:
+        while not self._closed and len(self._idle) + self._places < self.config.min_size:
+            self._places += 1
+            try:
+                async with asyncio.timeout(self.config.acquire_timeout):
+                    pooled = await self._open()
+            except (DeepAnalyzeError, TimeoutError) as error:
+                self._log.warning(
+                    "connecting failed", extra={"pool": self.name, "error": str(error) or "took too long"}
+                )
+                return False
+            self._put_back(pooled)
+        return True
 
     def _reap(self) -> None:
         now = time.monotonic()
         for pooled in list(self._idle):
             spare = len(self._idle) + self._places > self.config.min_size
             unused = now - pooled.last_used_at >= self.config.idle_timeout
-            if self._too_old(pooled) or (unused and spare):
+            if self._connections.too_old(pooled) or (unused and spare):
                 self._idle.remove(pooled)
                 self._places += 1
                 self._retire(pooled)

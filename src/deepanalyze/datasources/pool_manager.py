@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import Any, Self
 
 from deepanalyze.datasources.capabilities import SupportsPoolStats
-from deepanalyze.datasources.pool import ConnectionPool, ConnectorFactory, PoolConfig
+from deepanalyze.datasources.pool import ConnectionPool
+from deepanalyze.datasources.pool_config import PoolConfig
+from deepanalyze.datasources.pool_connections import ConnectorFactory
 from deepanalyze.errors import InvalidRequest, NotFound
 
 
@@ -36,15 +38,21 @@ class ConnectionPoolManager:
         connector_factory: ConnectorFactory | None = None,
         config: PoolConfig | None = None,
     ) -> ConnectionPool:
-        """The one pool of that source, made when first asked for; later calls need no factory."""
+        """The one pool of that source, made when first asked for, and anew after it was closed; later calls need no
+        factory. Raises InvalidRequest when there is none to make, or for a config that the pool does not have.
+        """
         pool = self._pools.get(data_source_id)
-        if pool is None:
+        if pool is None or pool.closed:
             if connector_factory is None:
                 raise InvalidRequest(
                     f"there is no pool for {data_source_id!r} yet; give a connector_factory to make one"
                 )
             pool = ConnectionPool(connector_factory, config or self._default, name=data_source_id)
             self._pools[data_source_id] = pool
+        elif config is not None and config != pool.config:
+            raise InvalidRequest(
+                f"the pool for {data_source_id!r} has other settings ({pool.config}); close it first with close_pool"
+            )
         return pool
 
     def adopt(self, data_source_id: str, connector: SupportsPoolStats) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import secrets
+from pathlib import Path
 from typing import Any
 
 from deepanalyze.datasources.fetch import FetchedFile
+
+MANIFESTS = ".deepanalyze"
+"""The hidden folder beside the files, in which each has its `<name>.json`."""
 
 
 def provenance(file: FetchedFile) -> dict[str, Any]:
@@ -25,3 +32,19 @@ def provenance(file: FetchedFile) -> dict[str, Any]:
         "snapshot_at": file.snapshot_at,
         "server_version": file.server_version,
     }
+
+
+def write_manifest(directory: Path, file: FetchedFile) -> Path:
+    """Puts it where the loader looks for it, in place of what was there.
+
+    Blocking. For a directory of one's own: it follows links, which hostile code could put there.
+    """
+    path = directory / MANIFESTS / f"{file.file}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        part.write_text(json.dumps(provenance(file), ensure_ascii=False, indent=1), "utf-8", errors="replace")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -178,6 +179,12 @@ def test_arrow_keeps_the_types(ask: Ask, server: ThreadedServer) -> None:
     assert str(table.column("price")[2].as_py()) == "3.7500"
     assert table.schema.field("placed").type == pa.timestamp("us", tz="UTC")
     assert exports(server) == []
+
+
+def test_what_arrow_cannot_keep_is_told_with_the_header_that_asked_for_it(ask: Ask) -> None:
+    answer = ask("SELECT 'infinity'::timestamptz AS at", ARROW)
+    assert "csv" in error_of(answer, 422, "invalid_request", "Accept")["message"]
+    assert ask("SELECT 'infinity'::timestamptz AS at", CSV).text == "at\ninfinity\n"
 
 
 def test_large_results_come_whole(ask: Ask) -> None:
@@ -505,17 +512,32 @@ def test_sources_without_sql_say_what_they_hold(
             assert "holds files" in error["message"]
 
 
-def test_uses_are_logged_and_sql_is_not(ask: Ask) -> None:
+@pytest.mark.requirement("7.1")
+def test_uses_are_logged_with_their_counts_and_without_the_sql(ask: Ask, writable: str) -> None:
     with captured_logs() as stream:
-        ask("SELECT 'a secret' AS a")
-        ask("SELECT 'a secret' AS a", CSV)
-        ask("SELECT 'a secret' FROM nowhere")
-        until(lambda: stream.getvalue().count('"event": "request"') == 3)
+        ask("SELECT 'a secret' AS a FROM orders", max_rows=3)
+        ask("SELECT 'a secret' AS a FROM orders", CSV)
+        ask("UPDATE orders SET item = 'a secret' WHERE id < 6", source=writable)
+        ask("SELECT 'a secret'::int AS a")
+        ask("SELECT $1::int AS a", CSV, params=["a secret"])
+        ask("SELECT 1 a secret")
+        ask("SELECT a_secret(1)")
+        until(lambda: stream.getvalue().count('"event": "request"') == 7)
     logs = stream.getvalue()
-    assert logs.count('"operation": "query"') == 2
-    assert logs.count('"operation": "export"') == 1
-    assert '"code": "query_failed"' in logs
-    assert "a secret" not in logs
+    records = [json.loads(line) for line in logs.splitlines()]
+    operations = [record for record in records if record["event"] == "source operation"]
+    names = ("operation", "outcome", "rows", "truncated", "rows_affected", "code", "sqlstate")
+    assert [tuple(record.get(name) for name in names) for record in operations] == [
+        ("query", "ok", 3, True, None, None, None),
+        ("export", "ok", 40, False, None, None, None),
+        ("query", "ok", 0, False, 5, None, None),
+        ("query", "failed", None, None, None, "query_failed", "22P02"),
+        ("export", "failed", None, None, None, "query_failed", "22P02"),
+        ("query", "failed", None, None, None, "query_failed", "42601"),
+        ("query", "failed", None, None, None, "query_failed", "42883"),
+    ]
+    assert operations[1]["bytes"] == len("a\n" + "a secret\n" * 40)
+    assert "secret" not in logs
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ async def remote(url: str, api_key: str | None) -> AsyncIterator[httpx.AsyncClie
 async def local(config: Path | None, data_dir: Path | None) -> AsyncIterator[httpx.AsyncClient]:
     """As administrator: who can open the data directory can read everything in it anyway."""
     from deepanalyze.api import create_app
+    from deepanalyze.cli.sources.in_process import InProcess
     from deepanalyze.logging import configure_logging
     from deepanalyze.runtime import open_runtime
     from deepanalyze.settings import load_settings
@@ -66,7 +67,7 @@ async def local(config: Path | None, data_dir: Path | None) -> AsyncIterator[htt
     try:
         async with open_runtime(settings) as runtime:
             services = dataclasses.replace(runtime, accounts=cast(Accounts, _LocalAdministrator()))
-            transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+            transport = InProcess(create_app(services))
             async with httpx.AsyncClient(
                 base_url="http://data-directory",
                 headers={"api-key": "local"},

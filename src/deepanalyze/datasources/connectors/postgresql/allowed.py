@@ -11,7 +11,7 @@ from deepanalyze.datasources.connectors.postgresql.identifiers import parse_path
 from deepanalyze.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from deepanalyze.datasources.connectors.postgresql.functions import Known
+    from deepanalyze.datasources.connectors.postgresql.known import Known
 
 _EXTENSION = re.compile(r"extension:([A-Za-z_][A-Za-z0-9_$-]*)")
 _SYSTEM = frozenset({"pg_catalog", "information_schema"})

@@ -82,7 +82,8 @@ class PostgreSQLConnector(DataSourceConnector):
 
     async def disconnect(self) -> None:
         self._guard.clear()
-        sessions, self._sessions = self._sessions, None
+        async with self._opening:
+            sessions, self._sessions = self._sessions, None
         if sessions is not None:
             await sessions.close()
 

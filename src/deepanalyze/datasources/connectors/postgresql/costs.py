@@ -10,7 +10,9 @@ from deepanalyze.errors import QueryTooCostly
 
 
 def check_cost(wire: Wire, select: str, limit: float, source: str) -> None:
-    """In the worker thread. Raises QueryTooCostly with the plan's estimate. EXPLAIN runs nothing of the query."""
+    """In the worker thread. Raises QueryTooCostly with the plan's estimate. EXPLAIN runs nothing of the query but what
+    the planner works out beforehand, as IMMUTABLE functions of constants.
+    """
     (result, *_) = wire.ask(f"EXPLAIN (FORMAT JSON) {select}")
     plan: dict[str, Any] = json.loads(result.get_value(0, 0) or b"")[0]["Plan"]
     cost, rows, width = plan["Total Cost"], plan["Plan Rows"], plan["Plan Width"]

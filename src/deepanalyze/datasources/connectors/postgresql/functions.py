@@ -1,9 +1,7 @@
 """Which functions, operators and types a query may call: the server's catalogue says what they are.
 
-READ ONLY does not stop functions from reading files, taking locks, ending sessions or running other SQL. What the
-catalogue labels non-VOLATILE is harmless in pg_catalog itself; elsewhere the label is only its maker's word.
+READ ONLY does not stop functions from reading files, taking locks, ending sessions or running other SQL.
 """
-# ruff: noqa: S608 - what is composed here is our own text, and names quoted by SQL's rules
 
 from __future__ import annotations
 
@@ -11,135 +9,26 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from deepanalyze.datasources.connectors.postgresql.allowed import NOTHING, Allowed
-from deepanalyze.datasources.connectors.postgresql.guard import Name, Statement, refusal
+from deepanalyze.datasources.connectors.postgresql.guard import Statement, refusal
 from deepanalyze.datasources.connectors.postgresql.identifiers import quoted
-from deepanalyze.errors import DeepAnalyzeError, QueryFailed
-
-FIRST_USER_OID = 16384  # what PostgreSQL itself brings is below
-
-# VOLATILE, yet they change nothing that outlives the query. pg_sleep ends with the statement's timeout.
-_HARMLESS_WORDS = """
-clock_timestamp timeofday random random_normal gen_random_uuid uuidv4 uuidv7 pg_sleep pg_sleep_for pg_sleep_until
-pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size pg_tablespace_size
-pg_is_in_recovery pg_jit_available pg_blocking_pids pg_safe_snapshot_blocking_pids current_query
-pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_current_wal_lsn
-pg_collation_actual_version pg_database_collation_actual_version pg_partition_tree pg_partition_ancestors
-pg_sequence_last_value pg_xact_commit_timestamp pg_last_committed_xact pg_xact_status txid_status
-pg_notification_queue_usage array_sample array_shuffle
-"""
-HARMLESS = frozenset(_HARMLESS_WORDS.split())
-# VOLATILE, and what a statement that writes may need.
-OF_SEQUENCES = frozenset({"nextval", "currval", "lastval"})
-# Not VOLATILE, yet they read whatever relation or schema a text names, past an allow list of schemas.
-_READS_BY_NAME_WORDS = """
-table_to_xml table_to_xmlschema table_to_xml_and_xmlschema schema_to_xml schema_to_xmlschema
-schema_to_xml_and_xmlschema database_to_xml database_to_xmlschema database_to_xml_and_xmlschema
-"""
-READS_BY_NAME = frozenset(_READS_BY_NAME_WORDS.split())
-# Not VOLATILE, yet they run the code of whatever type their arguments name.
-_RUNS_A_TYPE_WORDS = """
-array_in array_recv domain_in domain_recv multirange_in multirange_recv pg_input_error_info pg_input_is_valid range_in
-range_recv record_in record_recv
-"""
-RUNS_A_TYPE = frozenset(_RUNS_A_TYPE_WORDS.split())
-_TRUSTED_EXTENSIONS_WORDS = """
-btree_gin btree_gist citext cube earthdistance fuzzystrmatch hstore intarray isn ltree pg_trgm pgcrypto seg unaccent
-uuid-ossp vector
-"""
-TRUSTED_EXTENSIONS = frozenset(_TRUSTED_EXTENSIONS_WORDS.split())
-
-LOOK_UP = f"""
-WITH extension AS (
-  SELECT d.classid, d.objid, e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-  WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+from deepanalyze.datasources.connectors.postgresql.known import (
+    OF_SEQUENCES,
+    READS_BY_NAME,
+    RUNS_A_TYPE,
+    Known,
 )
-SELECT 'function' AS kind, n.nspname AS schema, p.proname AS name, p.oid < {FIRST_USER_OID} AS builtin,
-       x.extname AS extension, p.provolatile = 'v' AS flagged,
-       p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'p') AS takes_row
-FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
-LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND x.objid = p.oid
-WHERE p.proname = ANY (%(functions)s)
-UNION ALL
-SELECT 'operator', n.nspname, o.oprname, o.oid < {FIRST_USER_OID}, x.extname, NOT EXISTS (
-         SELECT FROM pg_catalog.pg_type b JOIN extension y
-           ON y.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND y.objid = b.oid AND y.extname = x.extname
-         WHERE b.oid IN (o.oprleft, o.oprright) AND b.typtype IN ('b', 'r')), false
-FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
-LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND x.objid = o.oid
-WHERE o.oprname = ANY (%(operators)s)
-UNION ALL
-SELECT 'type', n.nspname, t.typname, t.oid < {FIRST_USER_OID}, x.extname,
-       NOT (t.oid < {FIRST_USER_OID} OR t.typtype = 'e' OR coalesce(x.extname = ANY (%(trusted)s), false)
-            OR t.typtype = 'c' AND NOT EXISTS (
-               SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type b ON b.oid = a.atttypid
-               LEFT JOIN pg_catalog.pg_type l ON l.oid = b.typelem
-               LEFT JOIN extension z ON z.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND z.objid = b.oid
-               WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped AND b.oid >= {FIRST_USER_OID}
-                 AND coalesce(l.typtype, b.typtype) <> 'e' AND NOT coalesce(z.extname = ANY (%(trusted)s), false))
-            OR t.typtype = 'd' AND t.typbasetype < {FIRST_USER_OID}
-               AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))
-       OR EXISTS (
-         SELECT FROM pg_catalog.pg_cast c LEFT JOIN extension y
-           ON y.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND y.objid = c.castfunc
-         WHERE c.casttarget = t.oid AND c.castfunc >= {FIRST_USER_OID}
-           AND NOT coalesce(y.extname = ANY (%(trusted)s), false)
-           AND NOT EXISTS (
-             SELECT FROM extension z JOIN pg_catalog.pg_type b ON b.oid = z.objid
-             WHERE z.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND z.extname = y.extname
-               AND z.objid IN (c.castsource, c.casttarget) AND b.typtype IN ('b', 'r'))),
-       false
-FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-LEFT JOIN extension x ON x.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND x.objid = t.oid
-WHERE t.typname = ANY (%(types)s)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One overload of a function, one operator or one type as the catalogue has it.
-
-    `flagged`: a VOLATILE function; a type that can run code of its maker when something is cast to it; an operator
-    that no extension brings for a type of its own. (Such a type's own code runs already when its values are read.)
-    """
-
-    kind: str
-    schema: str
-    name: str
-    builtin: bool
-    extension: str | None
-    flagged: bool
-    takes_row: bool
-
-    @property
-    def from_system(self) -> bool:
-        return self.builtin and self.schema in ("pg_catalog", "information_schema")
-
-    @property
-    def harmless(self) -> bool:
-        if self.kind == "type":
-            return not self.flagged
-        trusted = self.from_system or self.extension in TRUSTED_EXTENSIONS
-        if self.kind == "operator":
-            return trusted or not self.flagged
-        if self.from_system and self.name in RUNS_A_TYPE:
-            return False
-        return trusted and (not self.flagged or (self.from_system and self.name in HARMLESS))
+from deepanalyze.datasources.connectors.postgresql.mentions import Name
+from deepanalyze.errors import DeepAnalyzeError, QueryFailed
 
 
 def names_to_look_up(statement: Statement) -> Mapping[str, set[str]]:
     """By kind, as in `Known`."""
+    called = {name for _, name in statement.functions} | statement.attributes | statement.fields
     return {
-        "function": {name for _, name in statement.functions} | statement.attributes,
+        "function": called | statement.keywords,
         "operator": {name for _, name in statement.operators},
-        "type": {name for _, name in statement.types},
+        "type": called | {name for _, name in statement.types},  # type(x) casts
     }
-
-
-def look_up_parameters(names: Mapping[str, Iterable[str]], allowed: Allowed) -> Mapping[str, list[str]]:
-    """For `LOOK_UP`."""
-    wanted = {f"{kind}s": sorted(of_kind) for kind, of_kind in names.items()}
-    return {**wanted, "trusted": sorted(TRUSTED_EXTENSIONS | allowed.extensions)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +53,12 @@ class Terms:
 def judge(
     statement: Statement,
     known: Iterable[Known],
-    search_path: Collection[str],
+    search_path: Collection[str] | None,
     source: str,
     terms: Terms | None = None,
 ) -> None:
     """Raises ReadOnlyViolation for a name that may do more than compute, QueryFailed for a function out of reach.
+    Without a search path, names without a schema may mean what any schema has.
 
     A function that the server does not have at all is left to the server: it tells that best, and it knows what its
     own grammar means where ours is newer (`extract` was `date_part` before version 14).
@@ -176,34 +66,44 @@ def judge(
     catalogue: dict[tuple[str, str], list[Known]] = {}
     for one in known:
         catalogue.setdefault((one.kind, one.name), []).append(one)
-    path = {*search_path, "pg_catalog"}
+    path = None if search_path is None else {*search_path, "pg_catalog"}
     terms = terms or Terms()
 
     def meant(kind: str, name: Name) -> list[Known]:
         schema, plain = name
         overloads = catalogue.get((kind, plain), [])
-        return [k for k in overloads if (k.schema == schema if schema is not None else k.schema in path)]
+        if schema is not None:
+            return [k for k in overloads if k.schema == schema]
+        return [k for k in overloads if path is None or k.schema in path]
+
+    def takes(name: Name, *what: str) -> list[Known]:
+        return [k for kind in ("function", "type") for k in meant(kind, name) if k.takes in what]
 
     for name in sorted(statement.functions, key=str):
         found = meant("function", name)
-        if not found and ("function", name[1]) in catalogue:
+        casts = [k for k in meant("type", name) if k.takes != "nothing"]
+        if not found and not casts and ("function", name[1]) in catalogue:
             raise _unknown(name, source)
-        _refuse_first(found, "function", source, terms)
+        _refuse_first([*found, *casts], source, terms)
     for kind, names in (("operator", statement.operators), ("type", statement.types)):
         for name in names:
-            _refuse_first(meant(kind, name), kind, source, terms)
+            _refuse_first(meant(kind, name), source, terms)
+    for word in statement.keywords:
+        _refuse_first(meant("function", (None, word)), source, terms)
     for attribute in statement.attributes:
-        rows = [k for k in meant("function", (None, attribute)) if k.takes_row and not k.from_system]
-        _refuse_first(rows, "function", source, terms)
+        _refuse_first(takes((None, attribute), "row"), source, terms)
+    for field in statement.fields:
+        _refuse_first(takes((None, field), "row", "value"), source, terms)
 
 
-def _refuse_first(found: Iterable[Known], kind: str, source: str, terms: Terms) -> None:
+def _refuse_first(found: Iterable[Known], source: str, terms: Terms) -> None:
     for one in found:
         if not terms.admit(one):
-            raise _refusal(one, kind, source)
+            raise _refusal(one, source)
 
 
-def _refusal(one: Known, kind: str, source: str) -> DeepAnalyzeError:
+def _refusal(one: Known, source: str) -> DeepAnalyzeError:
+    kind = one.kind
     part = f"the {kind} {one.schema}.{one.name}"
     if kind == "function" and one.from_system and one.name in READS_BY_NAME:
         why = "it reads tables of any schema by name, and this source is limited to some"

@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import postgast
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
-from deepanalyze.errors import InvalidRequest, QueryFailed, ReadOnlyViolation
-
-MAX_SQL_BYTES = 100_000  # beyond it, hostile texts hold the parser for seconds
-MAX_DEPTH = 4_000  # of tokens; some 20,000 overflow the stack of a thread
-_HARMLESS_BYTES = 4_000
+from deepanalyze.datasources.connectors.postgresql.mentions import (
+    WRITES,
+    Mentions,
+    Name,
+    scoped,
+    strings,
+    walk,
+)
+from deepanalyze.datasources.connectors.postgresql.parsing import parse
+from deepanalyze.errors import ReadOnlyViolation
 
 # What the tree of a reading statement may hold below its root.
 _READING_WORDS = """
@@ -32,15 +37,12 @@ JsonAggConstructor JsonObjectAgg JsonArrayAgg Integer Float Boolean String BitSt
 """
 _WRITING_WORDS = """
 InsertStmt UpdateStmt DeleteStmt MergeStmt MergeWhenClause OnConflictClause InferClause IndexElem MultiAssignRef
-SetToDefault ReturningClause ReturningOption
+SetToDefault ReturningClause ReturningOption MergeSupportFunc
 """
 READING = frozenset(_READING_WORDS.split())
 WRITING = frozenset(_WRITING_WORDS.split())
-WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
-_SAMPLING = frozenset({"bernoulli", "system"})
-_OPERATOR_KEYWORDS = frozenset({"BETWEEN", "NOT BETWEEN", "BETWEEN SYMMETRIC", "NOT BETWEEN SYMMETRIC"})
+_SAMPLING = (["bernoulli"], ["system"], ["pg_catalog", "bernoulli"], ["pg_catalog", "system"])
 
-Name = tuple[str | None, str]  # schema (None: the search path decides), name
 Kind = Literal[
     "select", "explain", "show", "write", "transaction", "cursor", "prepare", "execute", "set", "copy"
 ]
@@ -60,9 +62,17 @@ class Statement:
     operators: frozenset[Name] = field(default=frozenset())
     types: frozenset[Name] = field(default=frozenset())
     attributes: frozenset[str] = field(default=frozenset())
-    """`x.name` calls a function `name(x)` where there is no such column."""
+    fields: frozenset[str] = field(default=frozenset())
+    """Of both, see `Mentions`."""
+    keywords: frozenset[str] = field(default=frozenset())
+    """Functions that older servers would call where newer ones have syntax."""
     relations: frozenset[Name] = field(default=frozenset())
-    """Tables, views and, where no schema is given, perhaps names of WITH."""
+    targets: frozenset[Name] = field(default=frozenset())
+    """Those of the relations that are written."""
+    analyzes: bool = False
+    """An EXPLAIN that runs what it explains."""
+    changes_path: bool = False
+    """After it, names without a schema may mean something else."""
 
 
 class Profile(Protocol):
@@ -72,6 +82,9 @@ class Profile(Protocol):
 
     def kind(self, root: Message, source: str) -> Kind:
         """Raises ReadOnlyViolation for a statement that is not of this profile."""
+
+    def changes_path(self, root: Message) -> bool:
+        """See `Statement`."""
 
 
 class QueryProfile:
@@ -95,6 +108,9 @@ class QueryProfile:
         raise refusal(
             source, sql_name(root), "only SELECT, VALUES, TABLE, EXPLAIN of these and SHOW are allowed"
         )
+
+    def changes_path(self, root: Message) -> bool:
+        return False
 
 
 class WriteProfile(QueryProfile):
@@ -139,7 +155,7 @@ def one_statement(sql: str, source: str, profile: Profile) -> Statement:
 
 def statements(sql: str, source: str, profile: Profile) -> tuple[Statement, ...]:
     """Raises ReadOnlyViolation naming the part at fault, QueryFailed (42601) for what is no SQL, InvalidRequest."""
-    tree, encoded = _parse(sql, source)
+    tree, encoded = parse(sql, source)
     return tuple(_statement(raw, encoded, source, profile) for raw in tree.stmts)
 
 
@@ -148,11 +164,11 @@ def _statement(raw: Any, encoded: bytes, source: str, profile: Profile) -> State
     end = start + raw.stmt_len if raw.stmt_len else len(encoded)
     root = postgast.unwrap_node(raw.stmt)
     kind = profile.kind(root, source)
-    names = _Names()
-    for node in walk(root):
+    names = Mentions()
+    for node, hidden in scoped(root):
         if node is not root:
             _check_node(node, source, profile.parts)
-        names.collect(node)
+        names.collect(node, hidden)
     return Statement(
         text=encoded[start:end].decode(),
         kind=kind,
@@ -161,79 +177,19 @@ def _statement(raw: Any, encoded: bytes, source: str, profile: Profile) -> State
         operators=frozenset(names.operators),
         types=frozenset(names.types),
         attributes=frozenset(names.attributes),
+        fields=frozenset(names.fields),
+        keywords=frozenset(names.keywords),
         relations=frozenset(names.relations),
+        changes_path=profile.changes_path(root),
+        targets=frozenset(_targets(root)),
+        analyzes=kind == "explain" and any(option.def_elem.defname == "analyze" for option in root.options),
     )
 
 
-def _parse(sql: str, source: str) -> tuple[postgast.ParseResult, bytes]:
-    try:
-        encoded = sql.encode()
-    except UnicodeEncodeError:
-        raise InvalidRequest("the query holds characters that are not valid Unicode", param="query") from None
-    if b"\x00" in encoded:
-        raise InvalidRequest("the query holds a NUL character", param="query")
-    if len(encoded) > MAX_SQL_BYTES:
-        raise InvalidRequest(
-            f"the query has {len(encoded)} bytes, the limit is {MAX_SQL_BYTES}", param="query"
-        )
-    try:
-        if len(encoded) > _HARMLESS_BYTES and _depth(sql) > MAX_DEPTH:
-            raise _too_deep()
-        return postgast.parse(sql), encoded
-    except postgast.PgQueryError as error:
-        details = {
-            "sqlstate": "42601",
-            "message": error.message,
-            "detail": None,
-            "hint": None,
-            "position": error.cursorpos or None,  # in characters, as the server counts
-        }
-        raise QueryFailed(
-            f"source {source!r}: the query failed (42601): {error.message}", param="query", details=[details]
-        ) from None
-    except (DecodeError, RecursionError):
-        raise _too_deep() from None
-
-
-def _depth(sql: str) -> int:
-    """No less than how deep the tree of what chains to the left (`1+1+…`, `a::b::…`) will be, where that is much.
-
-    The parser itself bounds all other nesting, but follows such chains by recursion in C, which would end the process.
-    """
-    tokens = postgast.pg_query_pb2.Token
-    opening, closing = {tokens.ASCII_40, tokens.ASCII_91}, {tokens.ASCII_41, tokens.ASCII_93}
-    flat = {tokens.ASCII_44, tokens.AND, tokens.OR, tokens.WHEN}
-    outer: list[tuple[int, int, int]] = []
-    length = below = deepest = 0  # of this chain; of the brackets in it; of all chains between these brackets
-    for token in postgast.scan(sql).tokens:
-        if token.token in opening:
-            outer.append((length, below, deepest))
-            length = below = deepest = 0
-        elif token.token in closing and outer:
-            inside = max(deepest, length + below)
-            length, below, deepest = outer.pop()
-            below = max(below, inside)
-        elif token.token in flat:
-            deepest = max(deepest, length + below)
-            length = below = 0
-        else:
-            length += 1
-    return max(deepest, length + below)
-
-
-def _too_deep() -> InvalidRequest:
-    return InvalidRequest("the query is nested too deeply; split it with WITH", param="query")
-
-
-def walk(root: Message) -> Iterator[Message]:
-    """Every message below `root`, also inside nested lists and what other messages hold directly."""
-    stack = [root]
-    while stack:
-        node = postgast.unwrap_node(stack.pop())
-        yield node
-        for descriptor, value in node.ListFields():
-            if descriptor.message_type is not None:
-                stack.extend([value] if isinstance(value, Message) else value)
+def _targets(root: Message) -> Iterator[Name]:
+    for node in walk(root):
+        if type(node).__name__ in WRITES:
+            yield node.relation.schemaname or None, node.relation.relname
 
 
 def _check_node(node: Message, source: str, parts: frozenset[str]) -> None:
@@ -245,52 +201,9 @@ def _check_node(node: Message, source: str, parts: frozenset[str]) -> None:
     if kind not in parts and not (kind == "Node" and not node.ListFields()):
         raise refusal(source, sql_name(node), "it does not only read")
     if kind == "RangeTableSample":
-        method = _strings(node.method)
-        if method[-1] not in _SAMPLING:
+        method = strings(node.method)
+        if method not in _SAMPLING:
             raise refusal(source, f"TABLESAMPLE {'.'.join(method)}", "only BERNOULLI and SYSTEM are allowed")
-
-
-class _Names:
-    def __init__(self) -> None:
-        self.functions: set[Name] = set()
-        self.operators: set[Name] = set()
-        self.types: set[Name] = set()
-        self.attributes: set[str] = set()
-        self.relations: set[Name] = set()
-
-    def collect(self, node: Message) -> None:
-        match type(node).__name__:
-            case "FuncCall":
-                self.functions.add(_name(node.funcname))
-            case "RangeVar":
-                self.relations.add((node.schemaname or None, node.relname))
-            case "A_Expr":
-                self._operator(node.name)
-            case "SubLink":
-                self._operator(node.oper_name)
-            case "SortBy":
-                self._operator(node.use_op)
-            case "TypeName":
-                if node.names:
-                    self.types.add(_name(node.names))
-            case "ColumnRef":
-                self.attributes.update(_strings(node.fields)[1:])
-            case "A_Indirection":
-                self.attributes.update(_strings(node.indirection))
-
-    def _operator(self, nodes: Any) -> None:
-        parts = _strings(nodes)
-        if parts and parts[-1] not in _OPERATOR_KEYWORDS:
-            self.operators.add(_name(nodes))
-
-
-def _strings(nodes: Any) -> list[str]:
-    return [node.string.sval for node in nodes if node.HasField("string")]
-
-
-def _name(nodes: Any) -> Name:
-    parts = _strings(nodes)
-    return (parts[-2] if len(parts) > 1 else None), parts[-1]
 
 
 def sql_name(node: Message) -> str:
@@ -310,7 +223,7 @@ def sql_name(node: Message) -> str:
 def refusal(source: str, part: str, why: str, remedy: str = "") -> ReadOnlyViolation:
     """`remedy` is what an administrator could allow."""
     return ReadOnlyViolation(
-        f"source {source!r} is read-only: {part} is refused; {why}{'; ' + remedy if remedy else ''}",
+        f"source {source!r}: {part} is refused; {why}{'; ' + remedy if remedy else ''}",
         param="query",
         details=[{"part": part, "reason": why, "remedy": remedy or None}],
     )

@@ -33,6 +33,7 @@ class Lease:
         self.connection = connection
         self.snapshot_at = 0.0
         self.snapshot: str | None = None
+        self.search_path: tuple[str, ...] = ()
         self.delivered = False
         self._threads = threads
         self._source = source
@@ -53,7 +54,11 @@ class Lease:
     async def in_thread(self, work: Callable[[Wire], T]) -> T:
         """Runs `work` beside the event loop. Cancelling this cancels the statement on the server, then hangs up."""
         wire = Wire(self.connection.pgconn, time.monotonic() + self._timeout_s + _GRACE_S)
-        running = asyncio.get_running_loop().run_in_executor(self._threads, wire.run, work)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._threads, wire.run, work)
+        except RuntimeError:  # its threads have ended
+            wire.close()
+            raise SourceUnavailable(f"source {self._source!r}: it was closed") from None
         self._wire, self._running = wire, running
         try:
             return await asyncio.shield(running)
@@ -87,8 +92,9 @@ class Lease:
 
 
 async def _ended(running: asyncio.Future[Any], connection: Connection) -> None:
-    with contextlib.suppress(Interrupted, psycopg.Error, OSError):
-        await running
+    await asyncio.wait([running])
+    if not running.cancelled():
+        running.exception()  # the caller has gone, and with it who would want to know
     await _cancel(connection)
 
 

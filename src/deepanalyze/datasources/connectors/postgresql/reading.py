@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,16 +90,10 @@ class Reader:
         """A statement that writes is committed, and then its rows, if it gives any, are handed back."""
         rows = self._rows(max_rows)
         may_write = may_write and not self._config.read_only
-        if may_write and await self._writes(sql):
+        if may_write and await self._guard.writes(sql):
             async with self._sessions.writing(timeout_s) as lease:
                 return await self._written(lease, sql, params, rows)
         return await self._sessions.run(lambda lease: self._read(lease, sql, params, rows), timeout_s)
-
-    async def _writes(self, sql: str) -> bool:
-        async def work(lease: Lease) -> bool:
-            return (await self._check(lease, sql, may_write=True)).kind == "write"
-
-        return await self._sessions.run(work)
 
     async def _written(self, lease: Lease, sql: str, params: Sequence[Any], max_rows: int) -> Table:
         from deepanalyze.datasources.connectors.postgresql.values import json_values, read_array_types
@@ -107,7 +102,7 @@ class Reader:
 
         def write(wire: Wire) -> tuple[list[list[Any]], bool, int]:
             arrays = read_array_types(wire, columns)
-            results = Drained(wire.rows(statement.text))
+            results = Drained(self._affordable(wire, statement).rows(statement.text))
             values, truncated = json_values(columns, results, max_rows, self._rows_bytes, arrays=arrays)
             return values, truncated, results.rows_affected()
 
@@ -179,8 +174,14 @@ class Reader:
 
     def _affordable(self, wire: Wire, statement: Statement) -> Wire:
         limit = self._config.statement_cost_limit
-        if limit is not None and statement.kind == "select":
+        if limit is not None and statement.kind in ("select", "write"):
             check_cost(wire, statement.text, limit, self._source)
+        if limit is not None and statement.analyzes:
+            raise InvalidRequest(
+                f"source {self._source!r}: EXPLAIN ANALYZE runs the query, whose cost is limited here "
+                "(statement_cost_limit); use EXPLAIN without ANALYZE",
+                param="query",
+            )
         return wire
 
     def _writer(
@@ -209,13 +210,16 @@ class Reader:
             types = await self._parameter_types(lease, statement)
             text = bound(statement.text, found, params, types, lease.connection)
             statement = await self._check(lease, text, may_write=may_write)
-        return statement, await self._described(lease, statement)
+        return statement, await self._described(lease, statement, None if found else statement.offset)
 
     async def _check(self, lease: Lease, sql: str, *, may_write: bool) -> Statement:
-        return await self._guard.check(lease.look_up, sql, snapshot=lease.snapshot, may_write=may_write)
+        return await self._guard.check(
+            lease.look_up, sql, lease.search_path, snapshot=lease.snapshot, may_write=may_write
+        )
 
     async def _parameter_types(self, lease: Lease, statement: Statement) -> list[str]:
-        oids = await lease.in_thread(lambda wire: wire.parameter_types(statement.text))
+        with self._positions(statement.offset):
+            oids = await lease.in_thread(lambda wire: wire.parameter_types(statement.text))
         named = await catalog.columns(lease.connection, [("", oid, -1) for oid in oids])
         return [column.type for column in named]
 
@@ -225,16 +229,24 @@ class Reader:
         statement = Statement(relation.select(), "select")
         return statement, await self._described(lease, statement)
 
-    async def _described(self, lease: Lease, statement: Statement) -> list[ColumnType]:
-        try:
+    async def _described(
+        self, lease: Lease, statement: Statement, offset: int | None = None
+    ) -> list[ColumnType]:
+        with self._positions(offset):
             columns = await lease.in_thread(lambda wire: wire.describe(statement.text))
-        except psycopg.Error as error:
-            if error.diag.statement_position is None:
-                raise
-            raise mapped(error, self._source, offset=statement.offset) from error
         if not columns and statement.kind != "write":
             raise InvalidRequest(f"source {self._source!r}: the query gives no columns", param="query")
         return columns
+
+    @contextmanager
+    def _positions(self, offset: int | None) -> Iterator[None]:
+        """Tells where in the user's own text an error lies. Errors with a position are never worth another try."""
+        try:
+            yield
+        except psycopg.Error as error:
+            if error.diag.statement_position is None:
+                raise
+            raise mapped(error, self._source, offset=offset) from error
 
     async def _named(self, lease: Lease, columns: Sequence[ColumnType]) -> tuple[Column, ...]:
         names = distinct_names([name for name, _, _ in columns])

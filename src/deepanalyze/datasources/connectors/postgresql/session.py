@@ -150,7 +150,18 @@ class Sessions:
         limit_s = self.time_limit(timeout_s)
         async with self._bounded(limit_s), self._lend(limit_s, writing=True) as lease:
             yield lease
+            await self._commit(lease)
+
+    async def _commit(self, lease: Lease) -> None:
+        try:
             await lease.connection.execute("COMMIT")
+        except psycopg.OperationalError as error:
+            if error.sqlstate is not None and not error.sqlstate.startswith(("08", "57P")):
+                raise
+            raise SourceUnavailable(
+                f"source {self._source!r}: the connection was lost while the write was being committed; it may or may "
+                "not have been. Look before you repeat it"
+            ) from error
 
     def time_limit(self, wanted_s: float | None = None) -> float:
         """The request's, else the source's, else the server's; never above the ceiling."""
@@ -162,14 +173,14 @@ class Sessions:
     async def _bounded(self, limit_s: float) -> AsyncIterator[None]:
         """Errors in our words, and an end also when the server falls silent: nothing else would end the wait for it."""
         bound_s = self._defaults.timeouts.acquire_s + limit_s + _GRACE_S
-        try:
-            with postgres_errors(self._source, timeout_s=limit_s):
+        with postgres_errors(self._source, timeout_s=limit_s):
+            try:
                 async with asyncio.timeout(bound_s):
                     yield
-        except TimeoutError:
-            raise SourceUnavailable(
-                f"source {self._source!r}: {self._parameters.place} stopped answering; given up after {bound_s:g} s"
-            ) from None
+            except TimeoutError:
+                raise SourceUnavailable(
+                    f"source {self._source!r}: {self._parameters.place} stopped answering; given up after {bound_s:g} s"
+                ) from None
 
     @asynccontextmanager
     async def _lend(self, timeout_s: float, *, writing: bool) -> AsyncIterator[Lease]:
@@ -177,9 +188,10 @@ class Sessions:
         lease = Lease(connection, self._threads, self._source, timeout_s)
         self._lent.add(lease)
         try:
-            path = self._config.search_path or self._config.schemas
-            began = await connection.execute(transaction.begin(timeout_s, path, writing=writing))
-            lease.snapshot_at, lease.snapshot = await _last_row(began)
+            wanted = self._config.search_path or self._config.schemas
+            began = await connection.execute(transaction.begin(timeout_s, wanted, writing=writing))
+            lease.snapshot_at, lease.snapshot, path = await _last_row(began)
+            lease.search_path = tuple(path)
             yield lease
         finally:
             self._lent.discard(lease)
@@ -199,13 +211,13 @@ class Sessions:
                 await self._connecting.probe()
             await asyncio.wait([getting], timeout=patience_s)
             if not getting.done():  # the pool asks a connection whether it still lives, and waits for ever
-                await self._tell_why(pool)
+                await self._tell_why(pool, failures)
             connection, taken = getting.result(), True
             return connection
         except PoolClosed:
             raise SourceUnavailable(f"source {self._source!r}: it was closed") from None
         except PoolTimeout:
-            await self._tell_why(pool)
+            await self._tell_why(pool, failures)
         finally:
             if not taken:
                 self._leave(getting, pool)
@@ -215,9 +227,11 @@ class Sessions:
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
-    async def _tell_why(self, pool: AsyncConnectionPool[Connection]) -> NoReturn:
+    async def _tell_why(self, pool: AsyncConnectionPool[Connection], failures: int) -> NoReturn:
+        """`failures`: how many attempts to connect had failed when the wait began."""
         stats = pool.get_stats()
-        if stats.get("pool_size", 0) < self._max_size or stats.get("connections_errors", 0) or not self._lent:
+        failed = stats.get("connections_errors", 0) > failures
+        if stats.get("pool_size", 0) < self._max_size or failed or not self._lent:
             await self._connecting.probe()
         waited_s = self._defaults.timeouts.acquire_s
         raise Busy(

@@ -27,6 +27,7 @@ _TRANSACTION_COMMANDS = frozenset(
         _pb.TRANS_STMT_ROLLBACK_TO,
     }
 )
+_ENDS = frozenset({_pb.TRANS_STMT_COMMIT, _pb.TRANS_STMT_ROLLBACK, _pb.TRANS_STMT_ROLLBACK_TO})
 _MODES = frozenset({"transaction_isolation", "transaction_deferrable", "transaction_read_only"})
 _SETTINGS = frozenset(
     {
@@ -44,7 +45,8 @@ _SETTINGS = frozenset(
 # In any other encoding the server might see quotes and backslashes where the guard sees letters.
 _ENCODINGS = frozenset({"utf8", "unicode"})
 _UNITS_MS = {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "": 1}
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d|)\s*")
+# Whole numbers: the server rounds fractions by rules of its own, and what becomes 0 is no limit at all.
+_DURATION = re.compile(r"\s*([0-9]{1,12})\s*(us|ms|s|min|h|d|)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,12 @@ class SessionProfile(QueryProfile):
                 return "copy"
         return QueryProfile.kind(self, root, source)
 
+    def changes_path(self, root: Any) -> bool:
+        """The end of a transaction takes back what was set in it."""
+        if type(root).__name__ == "TransactionStmt":
+            return root.kind in _ENDS
+        return type(root).__name__ == "VariableSetStmt" and root.name.lower() == "search_path"
+
     def _check_setting(self, root: Any, source: str) -> None:
         name = root.name.lower()
         part = f"SET {root.name}"
@@ -111,11 +119,11 @@ class SessionProfile(QueryProfile):
 
     def _check_timeout(self, root: Any, values: list[Any], source: str) -> None:
         wanted = _milliseconds(values[0]) if len(values) == 1 else None
-        if wanted is None or not 0 < wanted <= self.statement_timeout_ms:
+        if wanted is None or not 1 <= wanted <= self.statement_timeout_ms:
             raise refusal(
                 source,
                 "SET statement_timeout",
-                f"it may only be lowered, to between 1 ms and {self.statement_timeout_ms:g} ms",
+                f"it may only be lowered, to a whole number between 1 ms and {self.statement_timeout_ms:g} ms",
             )
 
 
@@ -167,4 +175,4 @@ def _constant(node: Any) -> Any:
 
 def _milliseconds(value: Any) -> float | None:
     found = _DURATION.fullmatch(str(value))
-    return float(found[1]) * _UNITS_MS[found[2]] if found else None
+    return int(found[1]) * _UNITS_MS[found[2]] if found else None

@@ -31,8 +31,9 @@ _RESET: tuple[LiteralString, ...] = (
 
 def begin(timeout_s: float, search_path: Sequence[str] | None, *, writing: bool = False) -> sql.Composed:
     """Everything that a statement relies on, set for this transaction alone, so that nothing has to be undone and a
-    pooler in between may swap sessions. Ends with a SELECT of the server's clock (Unix seconds) and of the
-    snapshot, which that takes; after it the server refuses to make a reading transaction read-write.
+    pooler in between may swap sessions. Ends with a SELECT of the server's clock (Unix seconds), of the
+    snapshot, which that takes, and of the search path; after it the server refuses to make a reading transaction
+    read-write.
     """
     timeout_ms = max(1, round(timeout_s * 1000))
     settings: dict[str, Any] = {
@@ -60,7 +61,7 @@ def begin(timeout_s: float, search_path: Sequence[str] | None, *, writing: bool 
     parts.append(
         sql.SQL(
             "SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()), "
-            "pg_catalog.txid_current_snapshot()::pg_catalog.text"
+            "pg_catalog.txid_current_snapshot()::pg_catalog.text, pg_catalog.current_schemas(true)::pg_catalog.text[]"
         )
     )
     return sql.SQL("; ").join(parts)

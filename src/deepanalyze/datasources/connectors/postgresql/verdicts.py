@@ -10,11 +10,8 @@ from cachetools import LRUCache
 
 from deepanalyze.datasources.connectors.postgresql.allowed import parse_allowed_functions
 from deepanalyze.datasources.connectors.postgresql.functions import (
-    LOOK_UP,
-    Known,
     Terms,
     judge,
-    look_up_parameters,
     names_to_look_up,
 )
 from deepanalyze.datasources.connectors.postgresql.guard import (
@@ -23,8 +20,10 @@ from deepanalyze.datasources.connectors.postgresql.guard import (
     Profile,
     Statement,
     one_statement,
+    refusal,
     statements,
 )
+from deepanalyze.datasources.connectors.postgresql.known import LOOK_UP, Known, look_up_parameters
 from deepanalyze.datasources.connectors.postgresql.session_profile import SessionProfile
 from deepanalyze.errors import PermissionDenied, ReadOnlyViolation
 
@@ -33,10 +32,10 @@ T = TypeVar("T")
 LookUp = Callable[[str, Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
 """Runs a query with `%(name)s` parameters in the transaction that the statement will run in."""
 
-_PATH = "SELECT pg_catalog.current_schemas(true)"
 _CACHED_BYTES = 8 * 1024**2
 _AT_ONCE_CHARS = 4_000  # longer texts are parsed beside the event loop
 _ALWAYS_READABLE = frozenset({"pg_catalog", "information_schema"})
+_OF_THE_SYSTEM = _ALWAYS_READABLE | {"pg_toast"}
 # Views of the catalogue that show values of tables.
 _SHOWS_VALUES = frozenset(
     {
@@ -51,14 +50,14 @@ _SHOWS_VALUES = frozenset(
 
 
 class _Catalogue:
-    """What was learned at one snapshot of the server. While no transaction has come or gone since, as its snapshot
-    tells, nothing in the catalogue can have changed, and all of this still holds; after that it is asked anew, since
-    a name may mean something else the next moment.
+    """What was learned at one snapshot of the server, with one search path. While no transaction has come or gone
+    since, as its snapshot tells, nothing in the catalogue can have changed, and all of this still holds; after that it
+    is asked anew, since a name may mean something else the next moment.
     """
 
-    def __init__(self, snapshot: str | None) -> None:
+    def __init__(self, snapshot: str | None, path: tuple[str, ...] | None) -> None:
         self.snapshot = snapshot
-        self.path: tuple[str, ...] | None = None
+        self.path = path
         self.known: dict[tuple[str, str], tuple[Known, ...]] = {}
         self.verdicts: LRUCache[tuple[str, bool], Statement] = LRUCache(_CACHED_BYTES, getsizeof=_size)
 
@@ -85,57 +84,72 @@ class Guard:
         self._schemas = None if schemas is None else frozenset(schemas)
         self._writable = writable
         self._parsed: LRUCache[tuple[str, bool], Statement] = LRUCache(_CACHED_BYTES, getsizeof=_size)
-        self._catalogue = _Catalogue(None)
+        self._catalogue = _Catalogue(None, ())
 
     def clear(self) -> None:
-        self._catalogue = _Catalogue(None)
+        self._catalogue = _Catalogue(None, ())
 
     async def check(
-        self, look_up: LookUp, sql: str, *, snapshot: str | None = None, may_write: bool = False
+        self,
+        look_up: LookUp,
+        sql: str,
+        search_path: Sequence[str],
+        *,
+        snapshot: str | None = None,
+        may_write: bool = False,
     ) -> Statement:
         """The one statement of a query, when parser and catalogue agree that it does no more than it may.
 
         Raises ReadOnlyViolation, PermissionDenied (another schema), QueryFailed, InvalidRequest.
 
         Args:
-            snapshot: of the transaction, as `txid_current_snapshot` tells it; None: nothing known before counts.
+            search_path: what `current_schemas(true)` says in the transaction that the statement will run in.
+            snapshot: what `txid_current_snapshot` says there; None: nothing known before counts.
         """
         key = (sql, self._writable and may_write)
-        catalogue = self._at(snapshot)
+        catalogue = self._at(snapshot, search_path)
         if (verdict := catalogue.verdicts.get(key)) is not None:
             return verdict
         statement = await self._statement(key)
-        self._check_schemas(statement)
-        if any(names_to_look_up(statement).values()):
-            if catalogue.path is None:  # that of the role: sessions of one source have one search path
-                ((path,),) = await look_up(_PATH, {})
-                catalogue.path = tuple(path)
-            await self._judge(
-                statement, look_up, catalogue, catalogue.path, writing=statement.kind == "write"
-            )
+        self._check_relations(statement)
+        await self._judge(statement, look_up, catalogue)
         catalogue.verdicts[key] = statement
         return statement
+
+    async def writes(self, sql: str) -> bool:
+        """Whether a text is a write. Raises what `check` raises for a text that is no admissible statement."""
+        return (await self._statement((sql, self._writable))).kind == "write"
 
     async def check_session(
         self,
         look_up: LookUp,
         sql: str,
-        search_path: Collection[str],
+        search_path: Sequence[str] | None,
         *,
         statement_timeout_ms: float,
         snapshot: str | None = None,
     ) -> tuple[Statement, ...]:
-        """Every statement of a text that a session sent, whose search path is its own."""
+        """Every statement of a text that a session sent.
+
+        Args:
+            search_path: the session's own at this moment; None for what may run when it is another, since the server
+                looks names up again: a name is then refused for what it would mean in any schema, as it is in PREPARE
+                and behind a statement that changes the path.
+        """
         profile = SessionProfile(statement_timeout_ms, self._schemas)
         found = await _beside(statements, sql, self._source, profile)
+        path = search_path
         for statement in found:
-            self._check_schemas(statement)
-            await self._judge(statement, look_up, self._at(snapshot), search_path, writing=False)
+            self._check_relations(statement)
+            meant = None if statement.kind == "prepare" else path
+            await self._judge(statement, look_up, self._at(snapshot, meant))
+            path = None if statement.changes_path else path
         return found
 
-    def _at(self, snapshot: str | None) -> _Catalogue:
-        if snapshot is None or self._catalogue.snapshot != snapshot:
-            self._catalogue = _Catalogue(snapshot)
+    def _at(self, snapshot: str | None, search_path: Sequence[str] | None) -> _Catalogue:
+        known, path = self._catalogue, None if search_path is None else tuple(search_path)
+        if snapshot is None or (known.snapshot, known.path) != (snapshot, path):
+            self._catalogue = _Catalogue(snapshot, path)
         return self._catalogue
 
     async def _statement(self, key: tuple[str, bool]) -> Statement:
@@ -166,21 +180,17 @@ class Guard:
                 ],
             )
 
-    async def _judge(
-        self,
-        statement: Statement,
-        look_up: LookUp,
-        catalogue: _Catalogue,
-        search_path: Collection[str],
-        *,
-        writing: bool,
-    ) -> None:
+    async def _judge(self, statement: Statement, look_up: LookUp, catalogue: _Catalogue) -> None:
         wanted = [(kind, name) for kind, names in names_to_look_up(statement).items() for name in names]
         if missing := [each for each in wanted if each not in catalogue.known]:
             catalogue.known.update(await self._asked(look_up, missing))
         known = [one for each in wanted for one in catalogue.known[each]]
-        terms = Terms(self._allowed, limited_to_schemas=self._schemas is not None, writing=writing)
-        judge(statement, known, search_path, self._source, terms)
+        terms = Terms(
+            self._allowed,
+            limited_to_schemas=self._schemas is not None,
+            writing=statement.kind == "write",
+        )
+        judge(statement, known, catalogue.path, self._source, terms)
 
     async def _asked(
         self, look_up: LookUp, missing: Sequence[tuple[str, str]]
@@ -195,7 +205,14 @@ class Guard:
             found[one.kind, one.name] += (one,)
         return found
 
-    def _check_schemas(self, statement: Statement) -> None:
+    def _check_relations(self, statement: Statement) -> None:
+        for schema, name in sorted(statement.targets, key=str):
+            if schema in _OF_THE_SYSTEM or (schema is None and name.startswith("pg_")):
+                raise refusal(
+                    self._source,
+                    f"writing to {name}",
+                    "it belongs to the catalogue, where a write changes what everything means",
+                )
         if self._schemas is None:
             return
         for schema, name in sorted(statement.relations, key=str):
@@ -221,5 +238,12 @@ async def _beside(work: Callable[[str, str, Profile], T], sql: str, source: str,
 
 
 def _size(statement: Statement) -> int:
-    names: Sequence[frozenset[Any]] = (statement.functions, statement.operators, statement.attributes)
+    names: Sequence[frozenset[Any]] = (
+        statement.functions,
+        statement.operators,
+        statement.types,
+        statement.attributes,
+        statement.fields,
+        statement.relations,
+    )
     return 2 * len(statement.text) + 500 + 100 * sum(map(len, names))

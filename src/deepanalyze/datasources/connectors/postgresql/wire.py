@@ -78,9 +78,13 @@ class Wire:
         try:
             return work(self)
         finally:
-            with self._closing:
-                os.close(self._wake)
-                self._wake = -1
+            self.close()
+
+    def close(self) -> None:
+        """For one that does not run."""
+        with self._closing:
+            os.close(self._wake)
+            self._wake = -1
 
     def interrupt(self) -> None:
         with self._closing:

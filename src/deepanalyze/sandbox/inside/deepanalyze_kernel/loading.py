@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,29 +12,32 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NOTES = ".deepanalyze"
-_READERS = {
-    ".csv": "read_csv",
-    ".json": "read_json",
-    ".parquet": "read_parquet",
-    ".tsv": "read_table",
-    ".xls": "read_excel",
-    ".xlsx": "read_excel",
+_READERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".csv": ("read_csv", {}),
+    ".json": ("read_json", {}),
+    ".jsonl": ("read_json", {"lines": True}),
+    ".ndjson": ("read_json", {"lines": True}),
+    ".parquet": ("read_parquet", {}),
+    ".tsv": ("read_table", {}),
+    ".xls": ("read_excel", {}),
+    ".xlsx": ("read_excel", {}),
 }
 
 
-def load(name: str, *, decimals: Literal["exact", "float"] = "exact") -> pd.DataFrame:
+def load(name: str | os.PathLike[str], *, decimals: Literal["exact", "float"] = "exact") -> pd.DataFrame:
     """A file of this directory as a DataFrame.
 
     What came from a database gets its types back: NULL and the empty text stay apart, whole numbers stay whole
-    (`Int64` beside NULLs), times get their zone (UTC), arrays become lists, `bytea` bytes. Exact numbers become
-    `decimal.Decimal`, or floats with `decimals="float"`. What pandas has no type for (infinite dates, those before
-    Christ, intervals with months) stays text. Other files are read by their ending, as pandas reads them.
+    (`Int64` beside NULLs, `Float64` where NULL and NaN meet), times get their zone (UTC), arrays become lists, `bytea`
+    bytes. Exact numbers become `decimal.Decimal`, or floats with `decimals="float"`. What pandas has no type for
+    (times of day, JSON, ranges, and columns with infinite dates, those before Christ or intervals with months) stays
+    text. Other files are read by their ending, as pandas reads them.
 
     Raises FileNotFoundError with the nearest names.
     """
     path = Path(name)
     if not path.is_file():
-        raise FileNotFoundError(_missing(name))
+        raise FileNotFoundError(_missing(str(name)))
     note = _note(path)
     if note is not None and note.get("columns") and note.get("format") in ("csv", "parquet"):
         from . import typed
@@ -46,23 +50,32 @@ def load(name: str, *, decimals: Literal["exact", "float"] = "exact") -> pd.Data
 
 
 def _note(path: Path) -> dict[str, Any] | None:
-    """What the server noted when it fetched the file, unless code has changed the file since."""
-    try:
-        relative = path.resolve().relative_to(Path.cwd().resolve())
-        note: dict[str, Any] = json.loads((Path(_NOTES) / f"{relative}.json").read_text("utf-8"))
-        return note if note.get("bytes") == path.stat().st_size else None
-    except (OSError, ValueError):
-        return None
+    """What the server noted when it fetched the file, unless code has changed the file since.
+
+    The notes lie in the directory that files are fetched into, which code need not be in.
+    """
+    file = path.resolve()
+    for directory in file.parents:
+        try:
+            text = (directory / _NOTES / f"{file.relative_to(directory)}.json").read_text("utf-8")
+            note: dict[str, Any] = json.loads(text)
+            return note if note.get("bytes") == file.stat().st_size else None
+        except OSError:
+            continue
+        except (ValueError, AttributeError):  # no note of the server's
+            return None
+    return None
 
 
 def _plain(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
+    known_reader = _READERS.get(path.suffix.lower())
+    if known_reader is None:
         known = ", ".join(sorted(_READERS))
         raise ValueError(f"{path} is no table that load() knows ({known}); open it with a reader of its own")
-    frame: pd.DataFrame = getattr(pd, reader)(path)
+    reader, options = known_reader
+    frame: pd.DataFrame = getattr(pd, reader)(path, **options)
     return frame
 
 

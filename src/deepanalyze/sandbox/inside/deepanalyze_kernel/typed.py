@@ -11,38 +11,26 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
 Column = dict[str, Any]  # name, type as PostgreSQL calls it, dtype
 Texts = list[str | None]
 
-_INTERVAL = re.compile(r"(?:(-?\d+) days? ?)?(?:(-)?(\d+):(\d\d):(\d\d)(?:\.(\d+))?)?")
+_INTERVAL = re.compile(r"(?:(-?\d+) days? ?)?(?:([-+])?(\d+):(\d\d):(\d\d)(?:\.(\d+))?)?")
 _ARRAY_BOUNDS = re.compile(r"^(\[-?\d+:-?\d+\])+=")
 _INTEGERS = ("smallint", "integer", "bigint", "oid")
 _FLOATS = ("real", "double precision")
+_BLOCK_BYTES, _LARGEST_BLOCK_BYTES = 16 * 1024**2, 2**31 - 1
 
 
 def read_csv(path: Path, columns: Sequence[Column], decimals: str) -> pd.DataFrame:
     """COPY's own CSV, in which NULL is nothing and the empty text is \"\"."""
     names = [str(number) for number in range(len(columns))]  # the file's own may be equal, or empty
-    table = (
-        pa.csv.read_csv(
-            path,
-            read_options=pa.csv.ReadOptions(
-                column_names=names, skip_rows=_header_lines(path), block_size=16 * 1024**2
-            ),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(columns) > 1),
-            convert_options=pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-        if _has_rows(path)
-        else pa.table({name: pa.array([], pa.string()) for name in names})
-    )
+    table = _texts(path, names, _BLOCK_BYTES).slice(
+        1
+    )  # without the header: it may hold line ends, so it was read as a row
     series = [
         _series(table.column(number), column["type"], decimals) for number, column in enumerate(columns)
     ]
@@ -63,24 +51,24 @@ def _frame(series: Sequence[pd.Series[Any]], columns: Sequence[Column]) -> pd.Da
     return frame
 
 
-def _header_lines(path: Path) -> int:
-    """Lines of the header: a column's name may hold line ends."""
-    with path.open("rb") as file:
-        lines, quotes = 0, 0
-        for line in file:
-            lines += 1
-            quotes += line.count(b'"')
-            if quotes % 2 == 0:
-                return lines
-    return lines
-
-
-def _has_rows(path: Path) -> bool:
-    skipped = _header_lines(path)
-    with path.open("rb") as file:
-        for _ in range(skipped):
-            file.readline()
-        return bool(file.read(1))
+def _texts(path: Path, names: Sequence[str], block_bytes: int) -> pa.Table:
+    try:
+        return pa.csv.read_csv(
+            path,
+            read_options=pa.csv.ReadOptions(column_names=names, block_size=block_bytes),
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        enough = min(path.stat().st_size + 1, _LARGEST_BLOCK_BYTES)
+        if "straddles" not in str(error) or block_bytes >= enough:
+            raise
+    return _texts(path, names, min(8 * block_bytes, enough))  # a row is larger than a block
 
 
 def _of_arrow(values: pa.ChunkedArray, kind: str, decimals: str) -> pd.Series[Any]:
@@ -98,9 +86,31 @@ def _of_arrow(values: pa.ChunkedArray, kind: str, decimals: str) -> pd.Series[An
         return _plain(values)
     if pa.types.is_date(values.type):
         return _plain(values.cast(pa.timestamp("us")))
-    if pa.types.is_timestamp(values.type) or pa.types.is_floating(values.type):
+    if pa.types.is_timestamp(values.type):
         return _plain(values)
-    return _objects(values.to_pylist())
+    if pa.types.is_floating(values.type):
+        return _floats(_as_written(values))
+    if pa.types.is_list(values.type):
+        return _lists(values, decimals)
+    return _objects(_as_written(values).to_pylist())
+
+
+def _as_written(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """`real` and `time` as the server writes them, and so as they are in a CSV file: 0.1 is not 0.10000000149."""
+    if pa.types.is_float32(values.type):
+        return values.cast(pa.string()).cast(pa.float64())
+    if pa.types.is_time(values.type):
+        return pc.replace_substring_regex(values.cast(pa.string()), r"\.?0*$", "")
+    return values
+
+
+def _lists(values: pa.ChunkedArray, decimals: str) -> pd.Series[Any]:
+    flat = _as_written(pc.list_flatten(values))
+    if pa.types.is_decimal(flat.type) and decimals == "float":
+        flat = flat.cast(pa.float64())
+    elements = iter(flat.to_pylist())
+    lengths = pc.list_value_length(values).to_pylist()
+    return _objects([None if n is None else [next(elements) for _ in range(n)] for n in lengths])
 
 
 def _series(texts: pa.ChunkedArray, kind: str, decimals: str) -> pd.Series[Any]:
@@ -108,12 +118,11 @@ def _series(texts: pa.ChunkedArray, kind: str, decimals: str) -> pd.Series[Any]:
     base = kind.partition("(")[0]
     try:
         if kind.endswith("[]"):
-            element = _element(kind[:-2])
-            return _objects([None if t is None else _array(t, element) for t in texts.to_pylist()])
+            return _objects(_arrays(texts.to_pylist(), kind[:-2], decimals))
         if base in _INTEGERS:
             return _whole(texts.cast(pa.int64()))
         if base in _FLOATS:
-            return pd.Series([None if t is None else float(t) for t in texts.to_pylist()], dtype="float64")
+            return _floats(texts.cast(pa.float64()))
         if base == "numeric":
             return _decimals([None if t is None else Decimal(t) for t in texts.to_pylist()], decimals)
         if base == "boolean":
@@ -126,8 +135,7 @@ def _series(texts: pa.ChunkedArray, kind: str, decimals: str) -> pd.Series[Any]:
         if base == "date" or (kind.startswith("timestamp") and "with time zone" not in kind):
             return _plain(texts.cast(pa.timestamp("us")))
         if kind.startswith("timestamp"):
-            instants = [_instant(text) for text in texts.to_pylist()]
-            return _plain(pa.array(instants, pa.timestamp("us", "UTC")))
+            return _plain(_instants(texts))
         if kind.startswith("interval"):
             return pd.Series([_span(text) for text in texts.to_pylist()], dtype="timedelta64[us]")
     except (pa.ArrowInvalid, ValueError, OverflowError):
@@ -140,26 +148,40 @@ def _plain(values: Any) -> pd.Series[Any]:
 
 
 def _whole(values: pa.ChunkedArray) -> pd.Series[Any]:
+    values = values.cast(pa.int64())
     if not values.null_count:
-        return _plain(values.cast(pa.int64()))
-    return pd.Series(values.to_pylist(), dtype="Int64")
+        return _plain(values)
+    return pd.Series(pd.arrays.IntegerArray(values.fill_null(0).to_numpy(), values.is_null().to_numpy()))
+
+
+def _floats(values: pa.ChunkedArray) -> pd.Series[Any]:
+    """`Float64` where only that keeps NULL and NaN apart."""
+    if values.null_count and pc.any(pc.is_nan(values)).as_py():
+        kept = pd.arrays.FloatingArray(values.fill_null(0).to_numpy(), values.is_null().to_numpy())
+        return pd.Series(kept)
+    return _plain(values)
 
 
 def _decimals(values: Sequence[Decimal | None], decimals: str) -> pd.Series[Any]:
     if decimals == "float":
-        return pd.Series([None if v is None else float(v) for v in values], dtype="float64")
+        return _floats(pa.chunked_array([[None if v is None else float(v) for v in values]], pa.float64()))
     return _objects(values)
 
 
 def _objects(values: Sequence[Any]) -> pd.Series[Any]:
-    series: pd.Series[Any] = pd.Series([None] * len(values), dtype=object)
-    for position, value in enumerate(values):
-        series.iat[position] = value
-    return series
+    return pd.Series(list(values), dtype=object)
 
 
-def _instant(text: str | None) -> datetime.datetime | None:
-    return None if text is None else datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
+def _instants(texts: pa.ChunkedArray) -> Any:
+    utc = pa.timestamp("us", "UTC")
+    try:
+        return texts.cast(utc)
+    except pa.ArrowInvalid:  # the offsets of old times have seconds
+        return pa.array([None if text is None else _instant(text) for text in texts.to_pylist()], utc)
+
+
+def _instant(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
 
 
 def _span(text: str | None) -> datetime.timedelta | None:
@@ -175,17 +197,31 @@ def _span(text: str | None) -> datetime.timedelta | None:
         seconds=int(seconds or 0),
         microseconds=int((fraction or "0").ljust(6, "0")),
     )
-    return datetime.timedelta(days=int(days or 0)) + (-clock if sign else clock)
+    return datetime.timedelta(days=int(days or 0)) + (-clock if sign == "-" else clock)
 
 
-def _element(kind: str) -> Callable[[str], Any]:
+def _arrays(texts: Texts, kind: str, decimals: str) -> list[list[Any] | None]:
+    """Elements of which some do not fit the type's Python form are texts, as are columns."""
+    delimiter = ";" if kind == "box" else ","
+    try:
+        element = _element(kind, decimals)
+        return [None if text is None else _array(text, element, delimiter) for text in texts]
+    except (ValueError, OverflowError):
+        return [None if text is None else _array(text, str, delimiter) for text in texts]
+
+
+def _element(kind: str, decimals: str) -> Callable[[str], Any]:
     base = kind.partition("(")[0]
     if base in _INTEGERS:
         return int
     if base in _FLOATS:
         return float
     if base == "numeric":
-        return Decimal
+        return float if decimals == "float" else Decimal
+    if base == "date":
+        return datetime.date.fromisoformat
+    if base.startswith("timestamp"):
+        return _instant if kind.endswith("with time zone") else datetime.datetime.fromisoformat
     if base == "boolean":
         return lambda text: text in ("t", "true")
     if base == "bytea":
@@ -193,9 +229,11 @@ def _element(kind: str) -> Callable[[str], Any]:
     return str
 
 
-def _array(text: str, element: Callable[[str], Any]) -> list[Any]:
+def _array(text: str, element: Callable[[str], Any], delimiter: str = ",") -> list[Any]:
     """PostgreSQL's array literal: `{1,NULL,"a,b"}`, nested for more dimensions."""
     body = _ARRAY_BOUNDS.sub("", text)
+    if body != "{}" and '"' not in body and "{" not in body[1:]:  # most are as simple as that
+        return [None if word == "NULL" else element(word) for word in body[1:-1].split(delimiter)]
     levels: list[list[Any]] = [[]]
     token: list[str] = []
     quoted = False
@@ -211,7 +249,7 @@ def _array(text: str, element: Callable[[str], Any]) -> list[Any]:
         character = body[position]
         if character == "{":
             levels.append([])
-        elif character in ",}":
+        elif character in (delimiter, "}"):
             close()
             quoted = False
             if character == "}":

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deepanalyze.datasources.capabilities import Certificate, Finding
-from deepanalyze.datasources.connectors.postgresql.certificate.probes import probes, table_probe, tried
+from deepanalyze.datasources.connectors.postgresql.certificate.probes import (
+    probes,
+    role_probe,
+    table_probe,
+    tried,
+)
 from deepanalyze.datasources.connectors.postgresql.certificate.rights import Rights, ask
 from deepanalyze.datasources.connectors.postgresql.certificate.script import grant_script
 from deepanalyze.datasources.connectors.postgresql.connecting import Connection
@@ -17,7 +22,7 @@ _SUMMARIES = {
     "C": "It can write, or change what others see.",
     "D": "It could take over the server or leave the database.",
 }
-_TRIED_SCHEMAS = 3
+_TRIED = 3  # of schemas, and of roles
 
 
 async def certify(
@@ -30,8 +35,13 @@ async def certify(
         timeout_s: the source's time limit, for the script.
     """
     rights = await ask(connection)
-    attempts = [*probes(), *(table_probe(schema) for schema in rights.schemas[:_TRIED_SCHEMAS])]
-    findings = [*rights.findings, *[await tried(connection, probe) for probe in attempts]]
+    attempts = [
+        *probes(),
+        *map(table_probe, rights.schemas[:_TRIED]),
+        *map(role_probe, rights.others[:_TRIED]),
+    ]
+    attempted = [await tried(connection, probe, standby=rights.standby) for probe in attempts]
+    findings = [*rights.findings, *attempted]
     script = await grant_script(connection, rights.database, schemas, timeout_s)
     return _graded(rights, findings, script, read_only=read_only)
 
@@ -41,21 +51,24 @@ def _graded(rights: Rights, findings: Sequence[Finding], script: str, *, read_on
     grade = next((_GRADES[severity] for severity in _GRADES if severity in severities), "A")
     order = ("high", "medium", "low", "none")
     ranked = sorted(findings, key=lambda f: (order.index(f.severity), not f.allowed))
-    summary = f"Role {rights.role!r} in database {rights.database!r}: grade {grade}. {_SUMMARIES[grade]}"
+    unknown = [finding.check for finding in findings if finding.allowed is None]
+    sentences = [f"Role {rights.role!r} in database {rights.database!r}: grade {grade}.", _SUMMARIES[grade]]
+    if unknown:
+        sentences.append(f"Could not be told: {', '.join(unknown)}.")
     if grade != "A":
-        summary += (
-            " This source is read-only and blocks it; a credential made by the script could not do it at all."
-            if read_only
-            else " This source is writable: users with the write grant may change what the role may change."
-        )
+        sentences += [_protection(findings, read_only=read_only)]
     return Certificate(
         grade=grade,  # type: ignore[arg-type]
-        summary=summary,
+        summary=" ".join(sentences),
         findings=ranked,
         script=script,
-        details={
-            "role": rights.role,
-            "database": rights.database,
-            "unknown": [finding.check for finding in findings if finding.allowed is None],
-        },
+        details={"role": rights.role, "database": rights.database, "unknown": unknown},
     )
+
+
+def _protection(findings: Sequence[Finding], *, read_only: bool) -> str:
+    if not read_only:
+        return "This source is writable: users with the write grant may change what the role may change."
+    open_ = [f.check for f in findings if f.severity != "none" and not f.blocked]
+    but = f", but not this: {', '.join(open_)}" if open_ else ""
+    return f"This source is read-only and blocks it{but}; a credential made by the script could not do it at all."

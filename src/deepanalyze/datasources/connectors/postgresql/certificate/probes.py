@@ -18,9 +18,9 @@ from deepanalyze.datasources.connectors.postgresql.connecting import Connection
 
 _LOCK_TIMEOUT_MS, _STATEMENT_TIMEOUT_MS = 1_000, 3_000
 _BEGIN = sql.SQL(
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {lock}; "
+    "BEGIN ISOLATION LEVEL READ COMMITTED {mode}; SET LOCAL lock_timeout = {lock}; "
     "SET LOCAL statement_timeout = {statement}; SET LOCAL client_min_messages = 'error'; "
-).format(lock=sql.Literal(_LOCK_TIMEOUT_MS), statement=sql.Literal(_STATEMENT_TIMEOUT_MS))
+)
 
 READ_ONLY = "every transaction is READ ONLY"
 GUARD = "the guard refuses the statement before the server sees it"
@@ -113,8 +113,25 @@ def table_probe(schema: str) -> Probe:
     )
 
 
-async def tried(connection: Connection, probe: Probe) -> Finding:
-    allowed, evidence = await _attempt(connection, probe.statement)
+def role_probe(role: str) -> Probe:
+    """For one of which the catalogue says that the credential is a member."""
+    return Probe(
+        f"become {role}",
+        sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)),
+        "none",
+        "SET ROLE ran; what that role may do is counted with the rest",
+        GUARD,
+    )
+
+
+async def tried(connection: Connection, probe: Probe, *, standby: bool) -> Finding:
+    """A standby starts no transaction that may write, but runs programs and writes files like any other server."""
+    begin = _BEGIN.format(
+        mode=sql.SQL("READ ONLY" if standby else "READ WRITE"),
+        lock=sql.Literal(_LOCK_TIMEOUT_MS),
+        statement=sql.Literal(_STATEMENT_TIMEOUT_MS),
+    )
+    allowed, evidence = await _attempt(connection, begin + probe.statement)
     return Finding(
         probe.check,
         allowed,
@@ -124,9 +141,9 @@ async def tried(connection: Connection, probe: Probe) -> Finding:
     )
 
 
-async def _attempt(connection: Connection, statement: sql.Composable) -> tuple[bool | None, str]:
+async def _attempt(connection: Connection, statement: sql.Composed) -> tuple[bool | None, str]:
     try:
-        await connection.execute(_BEGIN + statement)
+        await connection.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:
         return False, f"refused: {_words(error)}"
     except psycopg.errors.ReadOnlySqlTransaction:
