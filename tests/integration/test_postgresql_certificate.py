@@ -293,3 +293,20 @@ async def test_ending_it_at_any_statement_leaves_nothing(
 def _hang_up(connection: Connection) -> None:
     with socket.socket(fileno=os.dup(connection.fileno())) as wire:
         wire.shutdown(socket.SHUT_RDWR)
+
+
+async def test_implicit_casts_of_users_are_named(
+    postgres_database: PostgresDatabase, roles: Mapping[str, str]
+) -> None:
+    before = await certified(postgres_database, roles["role"])
+    grant(
+        postgres_database,
+        roles,
+        "CREATE TYPE money_of AS (a int)",
+        "CREATE FUNCTION as_int(money_of) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'",
+        "CREATE CAST (money_of AS int) WITH FUNCTION as_int(money_of) AS IMPLICIT",
+    )
+    after = await certified(postgres_database, roles["role"])
+    check = "run functions by implicit casts"
+    assert (findings(before)[check], findings(after)[check]) == (False, True)
+    assert "money_of to integer" in next(f.evidence for f in after.findings if f.check == check)

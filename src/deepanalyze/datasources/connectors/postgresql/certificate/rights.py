@@ -130,6 +130,7 @@ async def _answers(connection: Connection) -> Rights:
             _BOTH,
         ),
         _of_views(_paths(await rows(questions.VIEWS))),
+        _of_casts([row["name"] for row in await rows(questions.CASTS)]),
     ]
     own_schemas = [row["name"] for row in schemas if row["itself"]]
     become = [row["name"] for row in others if not row["name"].startswith("pg_")]
@@ -181,6 +182,19 @@ def _worst_call(names: Iterable[str]) -> str:
     if any(_FILES.fullmatch(name) for name in names):
         return "high"
     return "medium" if any(_RUNNING_THE_SERVER.match(name) for name in names) else "low"
+
+
+def _of_casts(casts: Sequence[str]) -> Finding:
+    check = "run functions by implicit casts"
+    if not casts:
+        return Finding(check, False, "none", "there is no implicit cast that users made")
+    return Finding(
+        check,
+        True,
+        "none",
+        f"{len(casts)} implicit casts call functions that users made: {_some(casts)}",
+        f"{READ_ONLY}, which stops writing, not everything; the guard sees casts that are written, not implied ones",
+    )
 
 
 def _of_views(views: Sequence[str]) -> Finding:
