@@ -23,7 +23,21 @@ from deepanalyze.errors import FetchFailed, QueryFailed, RateLimited
 from deepanalyze.workspace import WorkspaceFile
 
 FETCHED = FetchedFile(
-    "a.csv", "ds-1", "pg", "postgresql", 3, 1, True, 5, (Column("a", "text"),), sql="SELECT 1"
+    "a.csv",
+    "ds-1",
+    "pg",
+    "postgresql",
+    3,
+    1,
+    True,
+    5,
+    (Column("a", "text", "string"),),
+    sql="SELECT $1, $2",
+    params=("a", None),
+    format="csv",
+    started_at=1.5,
+    snapshot_at=2.25,
+    server_version="18.1",
 )
 FILE = WorkspaceFile("plot.png", 3, 1.5, "image/png")
 EVENTS: list[Event] = [

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import re
 
 import pytest
 
 from deepanalyze.analysis.conversation import Conversation, DataFile, Turn
 from deepanalyze.analysis.prompt import CHAT_SYSTEM, data_section, render
 from deepanalyze.datasources.base import Column
+from deepanalyze.sandbox.inside.deepanalyze_kernel.loading import load
 
 FLIGHTS = DataFile(
     "flights.csv",
@@ -21,6 +25,15 @@ FLIGHTS = DataFile(
 WEATHER = DataFile("01.csv", 512, source="lake", source_type="azure_blob", path="weather/2013/01.csv")
 ASKED = Turn("user", "Why?")
 ROUND = (Turn("assistant", "<Code>\n1\n</Code>"), Turn("execute", "1"))
+
+
+def test_the_chat_prompt_tells_of_load_as_it_is() -> None:
+    [call] = re.findall(r"`(load\(.*?\))`", CHAT_SYSTEM)
+    [option] = re.findall(r'\(decimals=".*?"', CHAT_SYSTEM)
+    for code in (call, f"load('name.csv', {option.removeprefix('(')})"):
+        parsed = ast.parse(code, mode="eval").body
+        assert isinstance(parsed, ast.Call)
+        inspect.signature(load).bind(*parsed.args, **{str(word.arg): word.value for word in parsed.keywords})
 
 
 def test_deepanalyze_gets_instruction_and_data_as_it_was_trained() -> None:
