@@ -86,6 +86,57 @@ def test_what_an_older_server_calls_otherwise_is_left_to_it() -> None:
     functions.judge(statement, [now], ["public"], "pg")
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 BETWEEN 0 AND 'sunny'::mood",
+        "SELECT 1 NOT BETWEEN SYMMETRIC 'sunny'::mood AND 2",
+        "SELECT CASE 1 WHEN 'sunny'::mood THEN 2 END",
+        "SELECT 1 IN (SELECT 'sunny'::mood)",
+        "SELECT 1 IN (2, 'sunny'::mood)",
+        "SELECT NULLIF(1, 'sunny'::mood)",
+        "SELECT 1 IS DISTINCT FROM 'sunny'::mood",
+        "SELECT * FROM t JOIN (SELECT 'sunny'::mood AS a) u USING (a)",
+        "SELECT * FROM t NATURAL JOIN (SELECT 'sunny'::mood AS a) u",
+    ],
+)
+async def test_operators_behind_syntax_are_judged_as_well(
+    postgres_database: PostgresDatabase, sql: str
+) -> None:
+    run_sql(
+        postgres_database.admin_dsn,
+        *SETTING,
+        "CREATE FUNCTION tell(int, mood) RETURNS bool STABLE LANGUAGE sql AS 'SELECT trace()'",
+        "CREATE OPERATOR = (leftarg = int, rightarg = mood, function = tell)",
+        "CREATE OPERATOR >= (leftarg = int, rightarg = mood, function = tell)",
+    )
+    async with postgres(superuser_config(postgres_database)) as connector:
+        with pytest.raises(ReadOnlyViolation, match="the operator public"):
+            await connector.query(sql)
+
+
+def test_a_function_that_newer_servers_have_syntax_for_is_judged_for_older_ones() -> None:
+    statement = read_only_statement("SELECT JSON_VALUE('1', '$')", "pg")
+    own = known.Known("function", "public", "json_value", False, None, False, "nothing")
+    functions.judge(statement, [own], ["sales"], "pg")
+    with pytest.raises(ReadOnlyViolation, match=r"public\.json_value"):
+        functions.judge(statement, [own], ["public"], "pg")
+
+
+def test_what_a_trusted_extension_makes_up_is_harmless() -> None:
+    """VOLATILE, since it never gives the same twice; from anybody else it might be anything."""
+    statement = read_only_statement("SELECT uuid_generate_v4()", "pg")
+
+    def judge(extension: str | None) -> None:
+        made = known.Known("function", "public", "uuid_generate_v4", False, extension, True, "nothing")
+        functions.judge(statement, [made], ["public"], "pg")
+
+    judge("uuid-ossp")
+    for other in (None, "dblink"):
+        with pytest.raises(ReadOnlyViolation, match="uuid_generate_v4"):
+            judge(other)
+
+
 async def test_locks_that_a_view_took_do_not_outlive_the_query(postgres_database: PostgresDatabase) -> None:
     run_sql(postgres_database.admin_dsn, "CREATE VIEW v AS SELECT pg_advisory_lock(7) IS NULL AS a")
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"

@@ -278,3 +278,13 @@ async def test_nobody_writes_to_the_catalogue(
     async with postgres(config, read_only=False, **limited) as connector:
         with pytest.raises(ReadOnlyViolation, match="belongs to the catalogue"):
             await connector.rows(sql)
+
+
+async def test_a_merge_may_tell_what_it_did(postgres_database: PostgresDatabase) -> None:
+    run_sql(postgres_database.admin_dsn, *SETTING)
+    sql = (
+        "MERGE INTO t USING (VALUES (2), (3)) s(b) ON t.a = s.b WHEN MATCHED THEN DELETE "
+        "WHEN NOT MATCHED THEN INSERT VALUES (s.b) RETURNING merge_action(), s.b"
+    )
+    async with postgres(superuser_config(postgres_database), read_only=False) as connector:
+        assert sorted((await connector.rows(sql)).rows) == [["DELETE", 2], ["INSERT", 3]]

@@ -6,7 +6,6 @@ What the names in a statement may do is judged elsewhere (verdicts.py), by the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -181,15 +180,9 @@ def _statement(raw: Any, encoded: bytes, source: str, profile: Profile) -> State
         keywords=frozenset(names.keywords),
         relations=frozenset(names.relations),
         changes_path=profile.changes_path(root),
-        targets=frozenset(_targets(root)),
+        targets=frozenset(names.targets),
         analyzes=kind == "explain" and any(option.def_elem.defname == "analyze" for option in root.options),
     )
-
-
-def _targets(root: Message) -> Iterator[Name]:
-    for node in walk(root):
-        if type(node).__name__ in WRITES:
-            yield node.relation.schemaname or None, node.relation.relname
 
 
 def _check_node(node: Message, source: str, parts: frozenset[str]) -> None:

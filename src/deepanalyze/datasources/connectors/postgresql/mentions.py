@@ -26,6 +26,10 @@ _ONCE_CALLS = {
     "JsonArrayAgg": "json_arrayagg",
     "MergeSupportFunc": "merge_action",
 }
+_TELLING_WORDS = """
+FuncCall RangeVar A_Expr SubLink SortBy CaseExpr JoinExpr TypeName ColumnRef A_Indirection RangeFunction JsonFuncExpr
+"""
+_TELLING = WRITES | _ONCE_CALLS.keys() | frozenset(_TELLING_WORDS.split())
 _JSON_QUERIES = {
     _pb.JSON_EXISTS_OP: "json_exists",
     _pb.JSON_QUERY_OP: "json_query",
@@ -44,16 +48,16 @@ def scoped(root: Message) -> Iterator[tuple[Message, frozenset[str]]]:
     stack: list[tuple[Message, frozenset[str]]] = [(root, frozenset())]
     while stack:
         node, hidden = stack.pop()
-        node = postgast.unwrap_node(node)
+        if type(node) is _pb.Node and (which := node.WhichOneof("node")) is not None:
+            node = getattr(node, which)
         yield node, hidden
-        members = node.ListFields()
+        members = [each for each in node.ListFields() if each[0].message_type is not None]
         for descriptor, value in members:
             if descriptor.name == "with_clause":
-                inside = _scopes_of(value, hidden)
-                stack += inside
+                stack += _scopes_of(value, hidden)
                 hidden = hidden.union(_cte_names(value))
         for descriptor, value in members:
-            if descriptor.message_type is None or descriptor.name == "with_clause":
+            if descriptor.name == "with_clause":
                 continue
             if isinstance(value, Message):
                 stack.append((value, hidden))
@@ -84,6 +88,7 @@ class Mentions:
         self.operators: set[Name] = set()
         self.types: set[Name] = set()
         self.relations: set[Name] = set()
+        self.targets: set[Name] = set()  # of the relations, those that are written
         self.keywords: set[str] = set()
         self._qualified: set[tuple[str, str]] = set()
         self._fields: set[str] = set()
@@ -103,6 +108,8 @@ class Mentions:
 
     def collect(self, node: Any, hidden: frozenset[str]) -> None:
         kind = type(node).__name__
+        if kind not in _TELLING:
+            return
         match kind:
             case "FuncCall":
                 self.functions.add(_name(node.funcname))
@@ -141,7 +148,8 @@ class Mentions:
                 if kind in _ONCE_CALLS:
                     self.keywords.add(_ONCE_CALLS[kind])
                 if kind in WRITES:  # a name of WITH cannot be written to
-                    self.relations.add((node.relation.schemaname or None, node.relation.relname))
+                    self.targets.add((node.relation.schemaname or None, node.relation.relname))
+                    self.relations |= self.targets
 
     def _call_in_from(self, node: Any) -> None:
         first = postgast.unwrap_node(node.functions[0].list.items[0])
