@@ -279,11 +279,13 @@ async def test_fetching_needs_the_grant(access: SourceAccess, workspace: Workspa
 async def test_only_so_many_fetch_at_once(registry: DataSourceRegistry, workspace: Workspace) -> None:
     access = SourceAccess(registry, parallel_fetches=2)
     await make(access)
-    await asyncio.gather(
-        *(access.fetch(ADMIN, DataReference("box", path="a.csv"), workspace) for _ in range(8))
-    )
     connector = await registry.get_connector("box")
     assert isinstance(connector, ToyConnector)
+    connector.meeting = asyncio.Barrier(2)
+    async with asyncio.timeout(60):
+        await asyncio.gather(
+            *(access.fetch(ADMIN, DataReference("box", path="a.csv"), workspace) for _ in range(8))
+        )
     assert connector.most_downloading == 2
     assert len(workspace.list()) == 8
 

@@ -48,6 +48,7 @@ class ToyConnector(DataSourceConnector):
         self.connected = False
         self.downloading = 0
         self.most_downloading = 0
+        self.meeting: asyncio.Barrier | None = None  # where downloads wait until so many are there
 
     async def connect(self) -> None:
         self.connected = True
@@ -91,7 +92,8 @@ class ToyConnector(DataSourceConnector):
     ) -> Downloaded:
         self.downloading += 1
         self.most_downloading = max(self.most_downloading, self.downloading)
-        await asyncio.sleep(0)  # lets the others begin
+        if self.meeting is not None:
+            await self.meeting.wait()
         await asyncio.to_thread(destination.write_text, f"toy\n{path}\n")
         self.downloading -= 1
         return Downloaded(destination.stat().st_size)

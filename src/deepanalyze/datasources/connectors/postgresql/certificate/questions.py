@@ -111,13 +111,13 @@ LANGUAGES: LiteralString = """
 SELECT l.lanname AS name FROM pg_language l WHERE l.lanispl AND NOT l.lanpltrusted
   AND EXISTS (SELECT 1 FROM unnest(%(me)s::oid[]) role WHERE has_language_privilege(role, l.oid, 'USAGE')) ORDER BY 1
 """
-# Views and row-level policies that lead to functions or operators which users made.
 CASTS: LiteralString = """
 SELECT format_type(c.castsource, NULL) || ' to ' || format_type(c.casttarget, NULL) AS name FROM pg_cast c
 WHERE c.castcontext = 'i' AND c.castfunc >= 16384 AND NOT EXISTS (
     SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = c.castfunc AND d.deptype = 'e')
 ORDER BY 1
 """
+# Views and row-level policies that lead to functions or operators which users made.
 VIEWS: LiteralString = """
 SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid >= 16384 AND has_table_privilege(c.oid, 'SELECT') AND c.oid IN (
