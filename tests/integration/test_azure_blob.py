@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from deepanalyze.datasources.base import DataSourceConfig
 from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
 from deepanalyze.datasources.limits import Limits, SourceDefaults
 from deepanalyze.errors import (
@@ -19,6 +20,7 @@ from deepanalyze.errors import (
     InvalidRequest,
     NotFound,
     SourceAuthenticationFailed,
+    SourceError,
 )
 from tests.support.blob_sources import (
     WRONG_KEY,
@@ -225,12 +227,28 @@ async def test_names_that_cannot_be_meant(container: BlobContainer, name: str, t
                 await call
 
 
+async def test_a_signature_that_is_no_text_is_an_error_of_ours(container: BlobContainer) -> None:
+    config = sas_config(container, sas_token=sas(container).rpartition("sig=")[0] + "sig=%FFAA")
+    connector = AzureBlobConnector(DataSourceConfig("blobs", "azure_blob", "blobs", config))
+    try:
+        assert not await connector.test_connection()
+        assert isinstance(connector.last_error, SourceError)
+    finally:
+        await connector.disconnect()
+
+
+SIGNATURE = "sig=" + "A" * 43 + "%3D"
+
+
 @pytest.mark.requirement("1.5")
 @pytest.mark.parametrize(
     ("config", "words"),
     [
         (lambda c: key_config(c, account_key=WRONG_KEY), "account key is wrong for account"),
-        (lambda c: sas_config(c, sas_token=sas(c)[:-8] + "AAAA%3D"), "its signature is wrong"),
+        (
+            lambda c: sas_config(c, sas_token=sas(c).rpartition("sig=")[0] + SIGNATURE),
+            "its signature is wrong",
+        ),
         (lambda c: sas_config(c, sas_token=sas(c, valid_for=-timedelta(hours=1))), "SAS token expired at 20"),
         (lambda c: sas_config(c, permissions="w"), "lacks the permission to list; it has write"),
     ],

@@ -37,7 +37,10 @@ class RangeReader:
         network: NetworkPolicy,
     ) -> None:
         usable = account.name is not None and needs_no_resolver(account.host, network)
-        self._store = _store(account, container, connect_s, stall_s) if usable else None
+        try:
+            self._store = _store(account, container, connect_s, stall_s) if usable else None
+        except BaseError:  # a signature that it cannot decode, for one; the SDK's requests tell what is wrong
+            self._store = None
 
     def takes(self, name: str) -> bool:
         return self._store is not None and _NOT_TAKEN.search(name) is None
