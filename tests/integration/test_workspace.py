@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deepanalyze.datasources import beneath
 from deepanalyze.errors import InvalidRequest, NotFound
-from deepanalyze.workspace import Workspace, beneath
+from deepanalyze.workspace import Workspace
 from tests.support.sandbox import made_workspace
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepanalyze.datasources.connectors.azure_blob.listing import listing_query, parse_page
-from deepanalyze.datasources.connectors.azure_blob.names import base_name, printable
+from deepanalyze.datasources.paths import base_name, printable
 
 
 def page(inner: str, marker: str = "") -> bytes:

@@ -42,6 +42,15 @@ class Downloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The beginning of a file: `bytes` of its `size`."""
+
+    bytes: int
+    size: int
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows in memory, for answers and previews. Values are what JSON can hold, and exact: integers, texts, booleans,
     None, lists and objects are themselves; a number is a float where its shortest decimal form is the value, else its

@@ -9,9 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepanalyze.errors import InvalidRequest, NotFound
-from deepanalyze.workspace import names
-from deepanalyze.workspace.beneath import (
+from deepanalyze.datasources.beneath import (
     DIRECTORY,
     REGULAR_FILE,
     closing,
@@ -19,6 +17,8 @@ from deepanalyze.workspace.beneath import (
     open_beneath,
     rename_new,
 )
+from deepanalyze.errors import InvalidRequest, NotFound
+from deepanalyze.workspace import names
 from deepanalyze.workspace.removal import remove_tree
 
 ANNOTATIONS = ".deepanalyze"

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepanalyze.workspace.beneath import DIRECTORY, closing
+from deepanalyze.datasources.beneath import DIRECTORY, closing
 
 _PASSES = 100
 

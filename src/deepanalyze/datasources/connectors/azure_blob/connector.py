@@ -10,19 +10,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
-from deepanalyze.datasources.capabilities import Downloaded
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, OnProgress
+from deepanalyze.datasources.capabilities import Downloaded, Head
 from deepanalyze.datasources.connectors.azure_blob import properties, search, transfer
 from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
 from deepanalyze.datasources.connectors.azure_blob.examples import EXAMPLES, PATH_PATTERNS
-from deepanalyze.datasources.connectors.azure_blob.names import check_characters, check_name, printable
-from deepanalyze.datasources.files import safe_relative_name
+from deepanalyze.datasources.connectors.azure_blob.names import check_characters, check_name
+from deepanalyze.datasources.file_source import FileSource
+from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.schema import validate_config
 from deepanalyze.errors import (
-    AlreadyExists,
     BlobNotFound,
     DeepAnalyzeError,
-    InvalidRequest,
     NotFound,
     ReadOnlyViolation,
     SourceAuthenticationFailed,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 1024**2
 
 
-class AzureBlobConnector(DataSourceConnector):
+class AzureBlobConnector(FileSource):
     """One container of an Azure storage account."""
 
     config_model = AzureBlobConfig
@@ -52,10 +51,6 @@ class AzureBlobConnector(DataSourceConnector):
         self._account = self._settings.account
         self._open: ContainerSession | None = None
         self._opening = asyncio.Lock()
-
-    @property
-    def _label(self) -> str:
-        return self.config.name or self.config.id
 
     @property
     def _session(self) -> ContainerSession:
@@ -171,29 +166,10 @@ class AzureBlobConnector(DataSourceConnector):
             transfer.download(session, path, destination, max_bytes=max_bytes, on_progress=on_progress)
         )
 
-    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
-        """Downloads one blob under its own base name; where that is taken, `name-2.ext` and so on is used."""
-        found = await self.find(identifier)
-        if len(found) > 1:
-            raise InvalidRequest(
-                f"source '{self._label}': '{printable(identifier)}' stands for {len(found)} blobs; "
-                "name one of them, or use find and download",
-                param="path",
-            )
-        await asyncio.to_thread(Path(workspace).mkdir, parents=True, exist_ok=True)
-        wanted = Path(workspace) / safe_relative_name(found[0].name.replace("/", "_"))
-        number = 1
-        while True:
-            destination = wanted if number == 1 else wanted.with_stem(f"{wanted.stem}-{number}")
-            number += 1
-            try:
-                if not destination.exists():
-                    await self.download(
-                        found[0].path, destination, max_bytes=self.defaults.limits.max_file_bytes
-                    )
-                    return str(destination)
-            except AlreadyExists:  # came meanwhile
-                continue
+    async def head(self, path: str, destination: Path, *, length: int) -> Head:
+        check_name(path)
+        session = self._session
+        return await session.run(transfer.head(session, path, destination, length=length))
 
     async def get_metadata(self, identifier: str) -> dict[str, Any]:
         check_name(identifier)

@@ -19,7 +19,7 @@ from azure.core.exceptions import (
 )
 
 from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
-from deepanalyze.datasources.connectors.azure_blob.names import printable
+from deepanalyze.datasources.paths import printable
 from deepanalyze.errors import (
     AlreadyExists,
     BlobNotFound,

@@ -14,7 +14,7 @@ from typing import cast
 from urllib.parse import quote, unquote, urlencode
 
 from deepanalyze.datasources.base import DataItem
-from deepanalyze.datasources.connectors.azure_blob.names import base_name
+from deepanalyze.datasources.paths import base_name
 
 _PIECE_BYTES = 32 * 1024
 

@@ -1,22 +1,10 @@
-"""Names of blobs: what they may be, and how they are shown."""
+"""Names of blobs: what they may be."""
 
 from __future__ import annotations
 
 from deepanalyze.errors import InvalidRequest
 
 _MAX_LENGTH = 1024
-_SHOWN_LENGTH = 300
-
-
-def base_name(path: str) -> str:
-    """The last part of a blob's or folder's path; `/` where that part is empty."""
-    return path.removesuffix("/").rpartition("/")[2] or "/"
-
-
-def printable(name: str, length: int = _SHOWN_LENGTH) -> str:
-    """A name as it may stand in a message: no control characters, not endless."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    return text if len(text) <= length else text[:length] + "…"
 
 
 def check_name(name: str, param: str = "path") -> None:

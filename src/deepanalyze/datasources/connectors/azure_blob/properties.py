@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from deepanalyze.datasources.base import DataItem
-from deepanalyze.datasources.connectors.azure_blob.names import base_name
+from deepanalyze.datasources.paths import base_name
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties

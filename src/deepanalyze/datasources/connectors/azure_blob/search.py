@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from deepanalyze.datasources.base import DataItem
-from deepanalyze.datasources.connectors.azure_blob.glob import Glob, is_glob
-from deepanalyze.datasources.connectors.azure_blob.names import printable
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
+from deepanalyze.datasources.glob import Glob, is_glob
+from deepanalyze.datasources.paths import printable
 from deepanalyze.errors import BlobNotFound, InvalidRequest, NotFound, SourceError
 
 if TYPE_CHECKING:

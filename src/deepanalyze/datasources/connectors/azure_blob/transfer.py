@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepanalyze.datasources.base import OnProgress, Progress
-from deepanalyze.datasources.capabilities import Downloaded
-from deepanalyze.datasources.connectors.azure_blob.names import printable
+from deepanalyze.datasources.capabilities import Downloaded, Head
 from deepanalyze.datasources.files import atomic_file
+from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.progress import ProgressThrottle
 from deepanalyze.errors import AlreadyExists, FileTooLarge, SourceUnavailable
 
@@ -36,10 +36,23 @@ async def download(
     _check_size(session, name, size, max_bytes)
     try:
         with atomic_file(destination) as file:
-            await _Transfer(session, properties, file.fileno(), ProgressThrottle(on_progress)).run()
+            await _Transfer(session, properties, file.fileno(), ProgressThrottle(on_progress), size).run()
     except FileExistsError:
         raise _taken(destination) from None
     return Downloaded(bytes=size, etag=etag)
+
+
+async def head(session: ContainerSession, name: str, destination: Path, *, length: int) -> Head:
+    if destination.exists():
+        raise _taken(destination)
+    properties = await session.properties(name)
+    wanted = min(length, properties.size)
+    try:
+        with atomic_file(destination) as file:
+            await _Transfer(session, properties, file.fileno(), ProgressThrottle(None), wanted).run()
+    except FileExistsError:
+        raise _taken(destination) from None
+    return Head(wanted, properties.size, properties.etag)
 
 
 def _taken(destination: Path) -> AlreadyExists:
@@ -59,17 +72,23 @@ class _Transfer:
     """Several ranges at a time, each bound to the ETag that the size was read with."""
 
     def __init__(
-        self, session: ContainerSession, blob: BlobProperties, descriptor: int, progress: ProgressThrottle
+        self,
+        session: ContainerSession,
+        blob: BlobProperties,
+        descriptor: int,
+        progress: ProgressThrottle,
+        length: int,
     ) -> None:
         self._session = session
         self._blob = blob
         self._file = _SharedFile(descriptor)
         self._progress = progress
-        self._ranges = _ranges(blob.size)
+        self._length = length
+        self._ranges = _ranges(length)
         self._done = 0
 
     async def run(self) -> None:
-        workers = min(_RANGES_AT_ONCE, -(-self._blob.size // _RANGE_BYTES))
+        workers = min(_RANGES_AT_ONCE, -(-self._length // _RANGE_BYTES))
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -78,18 +97,18 @@ class _Transfer:
             raise _first(failures) from None
         finally:
             self._file.close()
-        if self._file.written != self._blob.size:
+        if self._file.written != self._length:
             raise SourceUnavailable(
-                f"source '{self._session.errors.source}': blob '{printable(self._blob.name)}' has "
-                f"{self._blob.size:,} bytes, but {self._file.written:,} arrived; try again"
+                f"source '{self._session.errors.source}': of blob '{printable(self._blob.name)}' {self._length:,} "
+                f"bytes were asked for, but {self._file.written:,} arrived; try again"
             )
-        self._progress.finish(Progress(self._done, total_bytes=self._blob.size))
+        self._progress.finish(Progress(self._done, total_bytes=self._length))
 
     async def _work(self) -> None:
         for start, length in self._ranges:
             await self._session.read_range(self._blob.name, start, length, self._blob.etag, self._file.write)
             self._done += length
-            self._progress.report(Progress(self._done, total_bytes=self._blob.size))
+            self._progress.report(Progress(self._done, total_bytes=self._length))
 
 
 class _SharedFile:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepanalyze.datasources.connectors.azure_blob.glob import Glob, is_glob
+from deepanalyze.datasources.glob import Glob, is_glob
 from deepanalyze.errors import InvalidRequest
 
 

@@ -1,0 +1,63 @@
+"""What sources of files have in common, whatever keeps the files."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from pathlib import Path
+
+from deepanalyze.datasources.base import DataItem, DataSourceConnector, OnProgress
+from deepanalyze.datasources.capabilities import Downloaded, Head
+from deepanalyze.datasources.files import safe_relative_name
+from deepanalyze.datasources.paths import printable
+from deepanalyze.errors import AlreadyExists, InvalidRequest
+
+
+class FileSource(DataSourceConnector):
+    """A connector whose items are files: it finds them by pattern and brings them as they are."""
+
+    @property
+    def _label(self) -> str:
+        return self.config.name or self.config.id
+
+    @abstractmethod
+    async def find(self, path: str) -> list[DataItem]:
+        """The files that a name, a glob or a prefix ending in `/` stands for. Raises BlobNotFound with the nearest
+        names when there are none, and InvalidRequest when they are more than `limits.max_files`.
+        """
+
+    @abstractmethod
+    async def download(
+        self, path: str, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
+    ) -> Downloaded:
+        """Streams one file to `destination`, which appears only when complete. Raises FileTooLarge over `max_bytes`,
+        and AlreadyExists where there is something already.
+        """
+
+    @abstractmethod
+    async def head(self, path: str, destination: Path, *, length: int) -> Head:
+        """Writes the first `length` bytes of a file, or all of a shorter one, to `destination`, as `download` does."""
+
+    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
+        """Brings one file under its own base name; where that is taken, `name-2.ext` and so on is used."""
+        found = await self.find(identifier)
+        if len(found) > 1:
+            raise InvalidRequest(
+                f"source '{self._label}': '{printable(identifier)}' stands for {len(found)} files; "
+                "name one of them, or use find and download",
+                param="path",
+            )
+        await asyncio.to_thread(Path(workspace).mkdir, parents=True, exist_ok=True)
+        wanted = Path(workspace) / safe_relative_name(found[0].name.replace("/", "_"))
+        number = 1
+        while True:
+            destination = wanted if number == 1 else wanted.with_stem(f"{wanted.stem}-{number}")
+            number += 1
+            try:
+                if not destination.exists():
+                    await self.download(
+                        found[0].path, destination, max_bytes=self.defaults.limits.max_file_bytes
+                    )
+                    return str(destination)
+            except AlreadyExists:  # came meanwhile
+                continue
