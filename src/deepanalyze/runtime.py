@@ -150,6 +150,8 @@ def source_defaults(settings: Settings) -> SourceDefaults:
     return SourceDefaults(
         limits=Limits(
             max_file_bytes=settings.max_file_bytes,
+            max_files=settings.max_fetch_files,
+            max_fetch_bytes=settings.max_fetch_bytes,
             max_result_rows=settings.max_result_rows,
             max_result_rows_ceiling=settings.max_result_rows_ceiling,
             max_result_bytes=settings.max_result_bytes,

@@ -293,7 +293,8 @@ async def test_a_missing_container_is_named(container: BlobContainer) -> None:
 
 
 async def test_metadata_tells_the_properties(container: BlobContainer) -> None:
-    container.client.upload_blob("a/b.csv", b"x,y\n", metadata={"owner": "ann"})
+    blob = container.client.upload_blob("a/b.csv", b"x,y\n", metadata={"owner": "ann"})
+    blob.set_blob_tags({"project": "q3 report", "team": "sales"})
     async with connector(key_config(container)) as blobs:
         found = await blobs.get_metadata("a/b.csv")
         with pytest.raises(BlobNotFound):
@@ -308,9 +309,18 @@ async def test_metadata_tells_the_properties(container: BlobContainer) -> None:
         "created_at": int(properties.creation_time.timestamp()),
         "content_type": "application/octet-stream",
         "content_encoding": None,
+        "content_language": None,
+        "content_disposition": None,
+        "cache_control": None,
         "etag": properties.etag,
         "md5": base64.b64encode(hashlib.md5(b"x,y\n").digest()).decode(),
         "tier": "Hot",
+        "archive_status": None,
+        "lease": "available",
+        "version_id": None,
+        "is_current_version": None,
+        "snapshot": None,
+        "tags": {"project": "q3 report", "team": "sales"},
         "blob_type": "BlockBlob",
         "metadata": {"owner": "ann"},
     }

@@ -82,7 +82,7 @@ def test_a_sas_token_with_or_without_its_question_mark(token: str) -> None:
 
 def test_a_custom_domain_hides_the_account_which_only_a_key_needs() -> None:
     assert account(account_url="https://blobs.acme.example", sas_token=SAS)[1] is None
-    with pytest.raises(ValueError, match="name cannot be read from account_url"):
+    with pytest.raises(ValueError, match="hides the account's name"):
         account(account_url="https://blobs.acme.example", account_key=KEY)
 
 
@@ -90,13 +90,24 @@ def test_a_custom_domain_hides_the_account_which_only_a_key_needs() -> None:
     ("config", "words"),
     [
         ({}, "nothing says how to reach the account"),
-        ({"account_url": URL}, "account_url needs sas_token or account_key"),
-        ({"sas_token": SAS}, "sas_token needs account_url"),
-        ({"account_key": KEY}, "account_key needs account_url"),
-        ({"account_url": URL, "sas_token": SAS, "account_key": KEY}, "sas_token clashes with account_key"),
-        ({"connection_string": "UseDevelopmentStorage=true", "sas_token": SAS}, "connection_string clashes with sas_token"),
-        ({"connection_string": "UseDevelopmentStorage=true", "account_url": URL, "account_key": KEY}, "connection_string clashes with account_url and account_key"),
-        ({"connection_string": " ", "account_url": URL, "sas_token": "", "account_key": ""}, "account_url needs"),
+        ({"account_url": URL}, "config.account_url: needs one of sas_token, account_key, credential or anonymous"),
+        ({"sas_token": SAS}, "config.account_url: is needed beside sas_token"),
+        ({"account_key": KEY}, "config.account_url: is needed beside account_key"),
+        ({"anonymous": True}, "config.account_url: is needed beside anonymous"),
+        ({"account_url": URL, "sas_token": SAS, "account_key": KEY}, "config.account_key: clashes with sas_token"),
+        ({"account_url": URL, "account_key": KEY, "credential": "default"}, "config.credential: clashes with account_key"),
+        ({"account_url": URL, "anonymous": True, "sas_token": SAS}, "config.anonymous: clashes with sas_token"),
+        ({"connection_string": "UseDevelopmentStorage=true", "sas_token": SAS}, "config.sas_token: clashes with connection_string"),
+        ({"connection_string": "UseDevelopmentStorage=true", "credential": "default"}, "config.credential: clashes with connection_string"),
+        ({"connection_string": "UseDevelopmentStorage=true", "account_url": URL, "account_key": KEY}, "config.account_url: clashes with connection_string"),
+        ({"connection_string": " ", "account_url": URL, "sas_token": "", "account_key": ""}, "config.account_url: needs one of"),
+        ({"account_url": "http://127.0.0.1:10000/dev", "credential": "default"}, "config.account_url: must begin with https"),
+        ({"account_url": URL, "credential": "service_principal"}, "config.tenant_id: is needed"),
+        ({"account_url": URL, "client_secret": "canary", "sas_token": SAS}, "config.client_secret: needs credential"),
+        ({"account_url": URL, "sas_token": SAS, "upload_prefix": "out"}, "config.upload_prefix: is for a source that may write"),
+        ({"account_url": URL, "sas_token": SAS, "read_only": False, "upload_prefix": "a/../b"}, "config.upload_prefix: must not"),
+        ({"account_url": URL, "sas_token": SAS, "allowed_networks": ["10.0.0.0/99"]}, "config.allowed_networks: .*no network"),
+        ({"account_url": URL, "sas_token": SAS, "ca_certificate": "canary"}, "config.ca_certificate: must be .*PEM"),
         ({"connection_string": f"AccountKey={KEY}"}, "no AccountName"),
         ({"connection_string": "AccountName=acme"}, "neither AccountKey nor SharedAccessSignature"),
         ({"connection_string": f"AccountName=a;AccountKey={KEY};SharedAccessSignature={SAS}"}, "both AccountKey and SharedAccessSignature"),
@@ -139,6 +150,50 @@ def test_accepted_container_names_under_both_keys(name: str) -> None:
         assert config.container_name == name
 
 
+@pytest.mark.parametrize(
+    ("config", "way"),
+    [
+        ({"account_url": URL, "account_key": KEY}, "account_key"),
+        ({"account_url": URL, "sas_token": SAS}, "sas"),
+        ({"account_url": URL, "credential": "managed_identity", "client_id": "id-1"}, "entra"),
+        ({"account_url": "https://blobs.acme.example", "credential": "workload_identity"}, "entra"),
+        ({"account_url": URL, "anonymous": True}, "anonymous"),
+        ({"connection_string": "UseDevelopmentStorage=true"}, "account_key"),
+    ],
+)
+def test_every_way_in(config: dict[str, Any], way: str) -> None:
+    assert AzureBlobConfig(container_name="sales", **config).account.way == way
+
+
+@pytest.mark.parametrize(
+    ("url", "entra"),
+    [
+        (URL, None),
+        ("https://acme.blob.core.chinacloudapi.cn", "https://login.chinacloudapi.cn"),
+        ("https://acme.blob.core.usgovcloudapi.net", "https://login.microsoftonline.us"),
+    ],
+)
+def test_sovereign_clouds_have_an_entra_of_their_own(url: str, entra: str | None) -> None:
+    config = AzureBlobConfig(container_name="sales", account_url=url, credential="default")
+    assert config.account.entra_host == entra
+
+
+def test_only_administrators_borrow_the_server_s_identity() -> None:
+    assert AzureBlobConnector.admin_only_in({"credential": "managed_identity"}) == {"credential"}
+    assert not AzureBlobConnector.admin_only_in({"credential": "service_principal"})
+    assert not AzureBlobConnector.admin_only_in({"sas_token": SAS})
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kept"), [("out", "out/"), ("out/", "out/"), ("a/b ☃", "a/b ☃/"), (" ", None)]
+)
+def test_the_upload_prefix_is_a_folder(prefix: str, kept: str | None) -> None:
+    config = AzureBlobConfig(
+        container_name="sales", account_url=URL, sas_token=SAS, read_only=False, upload_prefix=prefix
+    )
+    assert config.upload_prefix == kept
+
+
 def test_secrets_are_hidden_and_parameters_described() -> None:
     config = AzureBlobConfig(container_name="sales", account_url=URL, account_key=KEY)
     assert KEY not in repr(config) + repr(config.account) + str(config.model_dump())
@@ -169,3 +224,27 @@ def test_what_a_sas_says_about_itself() -> None:
         "readers",
     )
     assert SasFacts.parse("se=not-a-date&sig=x").expires_at is None
+
+
+NOW = 1_735_689_600.0  # 2025-01-01
+
+
+@pytest.mark.parametrize(
+    ("sas", "days", "read_only", "words"),
+    [
+        ("sp=rl&se=2025-01-04T12:00:00Z", 7, True, ["ends at 2025-01-04 12:00 UTC, in 3.5 days"]),
+        ("sp=rl&se=2025-01-04T12:00:00Z", 3, True, []),
+        ("sp=rl&se=2025-01-04T12:00:00Z", 0, True, []),
+        ("sp=rl&se=2024-12-31", 7, True, []),  # the test itself fails
+        ("si=policy", 7, True, []),
+        ("sp=racwdl&se=2030-01-01", 7, True, ["may also add, create, write, delete"]),
+        ("sp=racwdl&se=2030-01-01", 7, False, []),
+    ],
+)
+def test_what_a_sas_token_s_keeper_is_warned_of(
+    sas: str, days: float, read_only: bool, words: list[str]
+) -> None:
+    told = SasFacts.parse(sas + "&sig=x").warnings(NOW, days, read_only)
+    assert len(told) == len(words)
+    for warning, expected in zip(told, words, strict=True):
+        assert expected in warning

@@ -63,6 +63,13 @@ def with_sas(query: str) -> BlobAccount:
         (409, "BlobArchived", SourceUnavailable, "rehydrate"),
         (409, "BlobAlreadyExists", AlreadyExists, "exists already"),
         (412, "ConditionNotMet", Stale, "changed meanwhile"),
+        (412, "LeaseIdMissing", SourceUnavailable, "another client holds a lease on it"),
+        (409, "LeaseAlreadyPresent", SourceUnavailable, "another client holds a lease on it"),
+        (409, "BlobUsesCustomerSpecifiedEncryption", SourceUnavailable, "a key that only its owner holds"),
+        (409, "BlobBeingRehydrated", SourceUnavailable, "still being rehydrated"),
+        (409, "PublicAccessNotPermitted", SourceAuthenticationFailed, "lets nobody in without credentials"),
+        (403, "KeyVaultEncryptionKeyNotFound", SourceUnavailable, "own encryption key cannot be used"),
+        (400, "AccountRequiresHttps", SourceAuthenticationFailed, "takes https only"),
         (503, "ServerBusy", SourceUnavailable, "throttles"),
         (500, "InternalError", SourceUnavailable, "answered 500 InternalError"),
         (418, "", SourceUnavailable, "answered 418"),
@@ -74,6 +81,43 @@ def test_answers_are_told_apart(status: int, code: str, kind: type[DeepAnalyzeEr
     assert words in found.message
     assert found.message.startswith("source 'sales': ")
     assert "canary" not in found.message + repr(found.details)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("This request is not authorized to perform this operation.", ": the account's network rules keep"),
+        ("Server failed to authenticate the request.", "the account key is wrong"),
+        (
+            "",
+            "the account key is wrong for account 'acme' (it may have been rotated), or the account's network",
+        ),
+    ],
+)
+def test_a_network_rule_is_told_from_a_wrong_key_where_azure_says_so(text: str, words: str) -> None:
+    error = answered(403, "AuthorizationFailure")
+    error.message = text
+    assert words in explain(error).message
+
+
+@pytest.mark.parametrize(
+    ("account", "code", "words"),
+    [
+        (
+            BlobAccount(WITH_KEY.endpoint, "acme", entra=True),
+            "AuthorizationPermissionMismatch",
+            "the Microsoft Entra identity lacks the permission to read; give it the role 'Storage Blob Data Reader'",
+        ),
+        (
+            BlobAccount(WITH_KEY.endpoint, "acme", entra=True),
+            "InvalidAuthenticationInfo",
+            "does not accept the token",
+        ),
+        (BlobAccount(WITH_KEY.endpoint, "acme"), "NoAuthenticationInformation", "no credentials arrived"),
+    ],
+)
+def test_refusals_fit_the_way_in(account: BlobAccount, code: str, words: str) -> None:
+    assert words in explain(answered(401, code), account=account).message
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 import math
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -271,6 +273,12 @@ def test_files_without_a_note_are_read_by_their_ending(
     frame.to_json("x.json")
     frame.to_json("X.JSONL", orient="records", lines=True)
     for name in ("x.csv", "x.tsv", "x.parquet", "x.xlsx", "x.json", "X.JSONL"):
+        assert loading.load(name)["a"].tolist() == [1, 2], name
+    packed = gzip.compress(Path("x.csv").read_bytes())
+    Path("x.csv.gz").write_bytes(packed)
+    Path("plain name.csv").write_bytes(packed)  # as a blob whose Content-Encoding is gzip arrives
+    Path("x.JSONL.zst").write_bytes(pa.compress(Path("X.JSONL").read_bytes(), "zstd", asbytes=True))
+    for name in ("x.csv.gz", "plain name.csv", "x.JSONL.zst"):
         assert loading.load(name)["a"].tolist() == [1, 2], name
     with pytest.raises(FileNotFoundError, match=r"no file 'x\.cvs' here; there is 'x\.csv'"):
         loading.load("x.cvs")

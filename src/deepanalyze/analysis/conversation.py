@@ -22,6 +22,7 @@ class DataFile:
     source: str | None = None  # name of the data source; None for an uploaded file
     source_type: str | None = None
     path: str | None = None  # the blob's name
+    content_encoding: str | None = None  # how its bytes are compressed, whatever its name says
     sql: str | None = None
     rows: int | None = None
     truncated: bool = False

@@ -53,6 +53,7 @@ class Manifest:
             source=known.name,
             source_type=known.type,
             path=known.path,
+            content_encoding=known.content_encoding,
             sql=known.sql,
             rows=known.rows,
             truncated=known.truncated,

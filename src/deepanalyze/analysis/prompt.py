@@ -77,6 +77,8 @@ def _described(file: DataFile) -> str:
         facts["sql"] = file.sql[:_MAX_SQL_CHARS]
     if file.path:
         facts["path"] = file.path
+    if file.content_encoding:
+        facts["content_encoding"] = file.content_encoding
     if file.rows is not None:
         facts["rows"] = file.rows
     if file.truncated:

@@ -35,6 +35,15 @@ class ReferencedData(BaseModel):
     )
     save_as: str | None = Field(default=None, min_length=1, max_length=1000, description="the file's name")
     max_rows: Annotated[int, Field(strict=True, ge=1)] | None = None
+    version_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=60,
+        description="an older version of the one blob that `path` names",
+    )
+    snapshot: str | None = Field(
+        default=None, min_length=1, max_length=60, description="a snapshot of the one blob that `path` names"
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -74,6 +74,9 @@ def fetched_object(file: FetchedFile) -> dict[str, Any]:
         "truncated": file.truncated,
         "elapsed_ms": file.elapsed_ms,
         "path": file.path,
+        "version": file.version,
+        "etag": file.etag,
+        "content_encoding": file.content_encoding,
     }
 
 

@@ -134,7 +134,14 @@ class FetchedData(BaseModel):
     bytes: int
     truncated: bool = Field(description="whether the source has more rows than were fetched")
     elapsed_ms: int
-    path: str | None = None
+    path: str | None = Field(
+        default=None, description="in the source, by which the file is found there again"
+    )
+    version: str | None = Field(default=None, description="of a blob's older version or snapshot")
+    etag: str | None = None
+    content_encoding: str | None = Field(
+        default=None, description="how the file's bytes are compressed, as `gzip`"
+    )
 
 
 class Fetched(BaseModel):

@@ -1,4 +1,6 @@
-"""Pages of what a source holds, in the order of their paths, whatever order the source lists them in."""
+"""Pages of what a source holds: as it gives them, where it can, else in the order of their paths, whatever order it
+lists them in.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import json
 from dataclasses import dataclass
 
 from deepanalyze.datasources.base import DataItem, DataSourceConnector
+from deepanalyze.datasources.capabilities import SupportsPages
 from deepanalyze.errors import InvalidRequest
 
 
@@ -27,6 +30,8 @@ async def browse(
     """The `limit` items that follow the cursor's. What appears or vanishes between two pages disturbs no other item.
     Memory is bound by `limit`, not by what the source holds.
     """
+    if isinstance(connector, SupportsPages):
+        return await _by_itself(connector, path, recursive, limit, cursor)
     after = ("", "") if cursor is None else _decode(cursor)
     smallest: list[DataItem] = []
     async for item in connector.iter_items(path or None, recursive=recursive):
@@ -37,6 +42,14 @@ async def browse(
     page = _first(smallest, limit + 1)
     more = len(page) > limit
     return BrowsePage(tuple(page[:limit]), _encode(_place(page[limit - 1])) if more else None)
+
+
+async def _by_itself(
+    connector: SupportsPages, path: str | None, recursive: bool, limit: int, cursor: str | None
+) -> BrowsePage:
+    after = None if cursor is None else _decode(cursor)[0]
+    items, end = await connector.page_items(path or None, recursive=recursive, limit=limit, after=after)
+    return BrowsePage(tuple(items), None if end is None else _encode((end, "page")))
 
 
 def _place(item: DataItem) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 from deepanalyze.datasources.base import Column, DataItem, OnProgress
 
@@ -227,7 +227,49 @@ class SupportsDownload(Protocol):
 
 
 @runtime_checkable
+class SupportsItemDownload(Protocol):
+    """Need not ask again for what `find` has told already."""
+
+    async def download_item(
+        self, item: DataItem, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
+    ) -> Downloaded:
+        """As `download`, for a file as `find` gave it; one that changed since is read as it is now."""
+
+
+@runtime_checkable
+class SupportsVersions(Protocol):
+    """Keeps older versions of its files."""
+
+    def versioned(self, path: str, *, version_id: str | None = None, snapshot: str | None = None) -> str:
+        """The path that stands for a version or snapshot of a file, for every call that takes a path."""
+
+
+@runtime_checkable
 class SupportsUpload(Protocol):
-    async def upload_file(
-        self, local_path: str | Path, blob_name: str | None = None, overwrite: bool = False
-    ) -> str: ...
+    """Takes files, where the source is writable."""
+
+    async def upload(
+        self,
+        file: BinaryIO,
+        path: str,
+        *,
+        overwrite: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> DataItem:
+        """Writes a regular file, from its beginning to its end, to `path`, and returns what is there now. Raises
+        ReadOnlyViolation where the source is read-only, PermissionDenied outside of its `upload_prefix`, and
+        AlreadyExists, unless `overwrite`.
+        """
+
+
+@runtime_checkable
+class SupportsPages(Protocol):
+    """Can give its items in pages by itself, so that a page costs the same wherever it begins."""
+
+    async def page_items(
+        self, path: str | None = None, *, recursive: bool = False, limit: int = 100, after: str | None = None
+    ) -> tuple[list[DataItem], str | None]:
+        """At most `limit` items, and where the next page begins, None at the end. `after`: where the last page
+        ended.
+        """

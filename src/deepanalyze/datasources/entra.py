@@ -16,6 +16,7 @@ from deepanalyze.datasources.schema import FieldError
 from deepanalyze.errors import SourceAuthenticationFailed, SourceUnavailable
 
 if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
     from azure.core.credentials_async import AsyncTokenCredential
 
 CredentialKind = Literal["default", "managed_identity", "service_principal", "workload_identity", "azure_cli"]
@@ -102,6 +103,9 @@ class EntraTokens:
             await credential.close()
 
     async def token(self) -> str:
+        return (await self.access_token()).token
+
+    async def access_token(self) -> AccessToken:
         """One that is good for some minutes at least. Raises SourceAuthenticationFailed, or SourceUnavailable when
         Entra cannot be reached.
         """
@@ -112,7 +116,7 @@ class EntraTokens:
             async with self._making:  # of several at once, one; no network is awaited here
                 if self._credential is None:
                     self._credential = await asyncio.to_thread(make_credential, self._fields, **self._options)
-            return (await self._credential.get_token(self._scope)).token
+            return await self._credential.get_token(self._scope)
         except (ClientAuthenticationError, CredentialUnavailableError, ValueError) as error:
             raise SourceAuthenticationFailed(
                 f"source {self._source!r}: Microsoft Entra gives no token ({_words(error)})"

@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from deepanalyze.datasources.base import Column, DataItem, DataSourceConnector, OnProgress, Progress
-from deepanalyze.datasources.capabilities import FileFormat, SupportsDownload, SupportsExport
+from deepanalyze.datasources.capabilities import (
+    Downloaded,
+    FileFormat,
+    SupportsDownload,
+    SupportsExport,
+    SupportsItemDownload,
+    SupportsVersions,
+)
 from deepanalyze.datasources.files import safe_relative_name
 from deepanalyze.datasources.limits import Limits
+from deepanalyze.datasources.paths import printable
 from deepanalyze.errors import FileTooLarge, InvalidRequest, NotSupported
 
 PARALLEL_DOWNLOADS = 8
@@ -22,7 +30,9 @@ EXPORT_FORMATS = ("csv", "parquet")
 
 @dataclass(frozen=True, slots=True)
 class DataReference:
-    """Names data in one source: exactly one of `path` (blob, glob, prefix), `query` (SQL) or `table`."""
+    """Names data in one source: exactly one of `path` (blob, glob, prefix), `query` (SQL) or `table`. `version_id` or
+    `snapshot` choose an older version of the one file that `path` names.
+    """
 
     source_id: str
     path: str | None = None
@@ -32,6 +42,8 @@ class DataReference:
     save_as: str | None = None
     max_rows: int | None = None
     type: str | None = None
+    version_id: str | None = None
+    snapshot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,14 @@ class FetchedFile:
     truncated: bool = False
     elapsed_ms: int = 0
     columns: tuple[Column, ...] = ()
-    path: str | None = None
+    path: str | None = (
+        None  # in the source, by which the file is found there again, whatever it is called here
+    )
+    version: str | None = None  # of the file, where the path alone means the newest
+    etag: str | None = None
+    content_encoding: str | None = (
+        None  # how the bytes are compressed, as gzip, where the name does not say so
+    )
     sql: str | None = None
     params: tuple[Any, ...] = ()
     format: FileFormat | None = None
@@ -84,6 +103,11 @@ def check_reference(reference: DataReference) -> None:
         raise InvalidRequest(f"'{given[0]}' is empty", param=given[0])
     if reference.path is not None and reference.format != "csv":
         raise InvalidRequest("'format' is for queries and tables; files stay as they are", param="format")
+    if reference.path is None and (reference.version_id or reference.snapshot):
+        raise InvalidRequest(
+            "'version_id' and 'snapshot' are for files, named by 'path'",
+            param="version_id" if reference.version_id else "snapshot",
+        )
     if reference.max_rows is not None and reference.max_rows < 1:
         raise InvalidRequest("'max_rows' must be at least 1", param="max_rows")
 
@@ -161,10 +185,12 @@ async def _download_all(
             "with 'query', not 'path'",
             param="path",
         )
+    path = _with_version(connector, reference, path)
     items = await connector.find(path)
     _check_sizes(connector, path, items, limits)
     names = local_names([item.path for item in items], reference.save_as)
     total = _Total(items, on_progress)
+    arrived = _Arrived(connector, path, limits)
     slots = asyncio.Semaphore(PARALLEL_DOWNLOADS)
 
     async def bring(index: int, item: DataItem) -> FetchedFile:
@@ -172,9 +198,8 @@ async def _download_all(
         async with slots:
             started = time.monotonic()
             await asyncio.to_thread(destination.parent.mkdir, parents=True, exist_ok=True)
-            done = await connector.download(
-                item.path, destination, max_bytes=limits.max_file_bytes, on_progress=total.of(index)
-            )
+            done = await _downloaded(connector, item, destination, limits, total.of(index))
+            arrived.add(done.bytes)
         return FetchedFile(
             file=names[index],
             source_id=connector.config.id,
@@ -183,6 +208,9 @@ async def _download_all(
             bytes=done.bytes,
             elapsed_ms=_ms_since(started),
             path=item.path,
+            version=item.metadata.get("version"),
+            etag=done.etag,
+            content_encoding=item.metadata.get("content_encoding"),
         )
 
     try:
@@ -190,6 +218,22 @@ async def _download_all(
     except BaseException:
         await asyncio.to_thread(_remove, [directory / name for name in names])
         raise
+
+
+async def _downloaded(
+    connector: SupportsDownload,
+    item: DataItem,
+    destination: Path,
+    limits: Limits,
+    on_progress: OnProgress | None,
+) -> Downloaded:
+    if isinstance(connector, SupportsItemDownload):
+        return await connector.download_item(
+            item, destination, max_bytes=limits.max_file_bytes, on_progress=on_progress
+        )
+    return await connector.download(
+        item.path, destination, max_bytes=limits.max_file_bytes, on_progress=on_progress
+    )
 
 
 async def _all_or_first_error(work: Sequence[Coroutine[Any, Any, FetchedFile]]) -> list[FetchedFile]:
@@ -204,23 +248,59 @@ async def _all_or_first_error(work: Sequence[Coroutine[Any, Any, FetchedFile]]) 
         raise
 
 
+def _with_version(connector: DataSourceConnector, reference: DataReference, path: str) -> str:
+    if not (reference.version_id or reference.snapshot):
+        return path
+    if not isinstance(connector, SupportsVersions):
+        raise NotSupported(
+            f"source {connector.config.name!r} ({connector.config.type}) keeps no versions of its files",
+            param="version_id" if reference.version_id else "snapshot",
+        )
+    return connector.versioned(path, version_id=reference.version_id, snapshot=reference.snapshot)
+
+
 def _check_sizes(
     connector: DataSourceConnector, path: str, items: Sequence[DataItem], limits: Limits
 ) -> None:
+    """Before the first byte is asked for."""
     source = connector.config.name
     if len(items) > limits.max_files:
         raise FileTooLarge(
-            f"source {source!r}: {path!r} stands for {len(items)} files, the limit is {limits.max_files}; "
-            "use a narrower pattern",
+            f"source {source!r}: '{printable(path)}' stands for {len(items):,} files, the limit is "
+            f"{limits.max_files:,} (max_fetch_files); use a narrower pattern",
             param="path",
         )
     for item in items:
         if item.size is not None and item.size > limits.max_file_bytes:
             raise FileTooLarge(
-                f"source {source!r}: {item.path!r} has {item.size} bytes, the limit is {limits.max_file_bytes} "
-                "(max_file_bytes)",
+                f"source {source!r}: '{printable(item.path)}' has {item.size:,} bytes, the limit is "
+                f"{limits.max_file_bytes:,} (max_file_bytes); fetch a smaller file or raise the limit",
                 param="path",
             )
+    _check_total(connector, path, sum(item.size or 0 for item in items), limits)
+
+
+def _check_total(connector: DataSourceConnector, path: str, total: int, limits: Limits) -> None:
+    if total > limits.max_fetch_bytes:
+        raise FileTooLarge(
+            f"source {connector.config.name!r}: the files of '{printable(path)}' have {total:,} bytes together, the "
+            f"limit is {limits.max_fetch_bytes:,} (max_fetch_bytes); use a narrower pattern or raise the limit",
+            param="path",
+        )
+
+
+class _Arrived:
+    """Counts what did arrive, since files may grow after they were listed."""
+
+    def __init__(self, connector: DataSourceConnector, path: str, limits: Limits) -> None:
+        self._connector = connector
+        self._path = path
+        self._limits = limits
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        self._bytes += count
+        _check_total(self._connector, self._path, self._bytes, self._limits)
 
 
 def local_names(paths: Sequence[str], save_as: str | None = None) -> list[str]:

@@ -34,6 +34,12 @@ class FileSource(DataSourceConnector):
         and AlreadyExists where there is something already.
         """
 
+    async def download_item(
+        self, item: DataItem, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
+    ) -> Downloaded:
+        """As `download`, for a file as `find` gave it; one that changed since is read as it is now."""
+        return await self.download(item.path, destination, max_bytes=max_bytes, on_progress=on_progress)
+
     @abstractmethod
     async def head(self, path: str, destination: Path, *, length: int) -> Head:
         """Writes the first `length` bytes of a file, or all of a shorter one, to `destination`, as `download` does."""
@@ -55,8 +61,8 @@ class FileSource(DataSourceConnector):
             number += 1
             try:
                 if not destination.exists():
-                    await self.download(
-                        found[0].path, destination, max_bytes=self.defaults.limits.max_file_bytes
+                    await self.download_item(
+                        found[0], destination, max_bytes=self.defaults.limits.max_file_bytes
                     )
                     return str(destination)
             except AlreadyExists:  # came meanwhile

@@ -24,7 +24,7 @@ def atomic_file(destination: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
     Blocking: for worker threads. An existing file is never replaced: FileExistsError.
     """
     partial = destination.with_name(f".{secrets.token_hex(8)}.part")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb", buffering=_BUFFER_BYTES) as file:
             yield file

@@ -9,13 +9,16 @@ from deepanalyze.datasources.policy import ANYWHERE, NetworkPolicy
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one fetch may bring; a source's config or a request may change `max_rows` up to the ceiling."""
+    """What one fetch may bring; `max_files` and `max_fetch_bytes` are of all that one path stands for. A source's
+    config or a request may change `max_rows` up to the ceiling.
+    """
 
     max_file_bytes: int = 100 * 1024**2
     max_result_rows: int = 10_000
     max_result_rows_ceiling: int = 5_000_000
     max_result_bytes: int = 1024**3
     max_files: int = 10_000
+    max_fetch_bytes: int = 2 * 1024**3
 
     def rows(self, *wanted: int | None) -> int:
         """The row limit in force: the first value that is given, else the default; never above the ceiling."""

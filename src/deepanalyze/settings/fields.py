@@ -178,6 +178,15 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(
         default=100 * 1024**2, gt=0, description="one fetched or uploaded file; over it: `file_too_large`"
     )
+    max_fetch_bytes: int = Field(
+        default=2 * GIB,
+        gt=0,
+        description="all files that one path of a source stands for, as a folder or `sales/*.csv`; over it: "
+        "`file_too_large`",
+    )
+    max_fetch_files: int = Field(
+        default=10_000, gt=0, le=1_000_000, description="how many files one path of a source may stand for"
+    )
     max_result_rows: int = Field(
         default=10_000,
         gt=0,

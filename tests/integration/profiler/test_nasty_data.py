@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -68,6 +69,8 @@ FILES: dict[str, bytes] = {
     "list.json": json.dumps([{"a": i, "b": [i]} for i in range(9)]).encode(),
     "numbers.json": b"[1, 2, 3]",
     "packed.csv.gz": gzip.compress(b"a,b\n1,x\n2,y\n"),
+    "encoded.csv": gzip.compress(b"a,b\n1,x\n2,y\n"),
+    "packed.csv.zst": pyarrow.compress(b"a,b\n1,x\n2,y\n", "zstd", asbytes=True),
     "fake.parquet": b"not parquet",
     "fake.xlsx": b"not a workbook",
     "nul.csv": b"a,b\n1,x\0y\n2,z\n",

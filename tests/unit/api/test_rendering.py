@@ -109,6 +109,9 @@ def test_the_last_chunk_has_files_thread_and_sources() -> None:
             "truncated": True,
             "elapsed_ms": 7,
             "path": None,
+            "version": None,
+            "etag": None,
+            "content_encoding": None,
         }
     ]
 

@@ -11,13 +11,24 @@ from typing import IO, Any
 
 import pandas as pd
 
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
+
 
 def open_bytes(path: Path) -> IO[bytes]:
-    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(path.suffix.lower())
-    if path.suffix.lower() == ".zip":
+    """Decompressed, whatever the name says: stores keep files compressed under their plain names."""
+    with path.open("rb") as stream:
+        start = stream.read(6)
+    if start.startswith(b"PK\x03\x04"):
         archive = zipfile.ZipFile(path)
         return archive.open(archive.namelist()[0])
-    result: IO[bytes] = opener(path, "rb") if opener else path.open("rb")
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        import pyarrow as pa
+
+        unpacked: IO[bytes] = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+        return unpacked
+    openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+    opener = next((opens for magic, opens in openers.items() if start.startswith(magic)), open)
+    result: IO[bytes] = opener(path, "rb")
     return result
 
 
@@ -71,9 +82,11 @@ def read_delimited(path: Path) -> pd.DataFrame:
     zeros = {i for row in rows for i, cell in enumerate(row) if cell[:1] == "0" and cell[1:].isdigit()}
     options["dtype"] = {options.get("names", names)[i]: str for i in zeros if i < len(names)}
     try:
-        frame: pd.DataFrame = pd.read_csv(path, low_memory=False, index_col=False, **options)
+        with open_bytes(path) as stream:
+            frame: pd.DataFrame = pd.read_csv(stream, low_memory=False, index_col=False, **options)
     except pd.errors.ParserError:  # lines of different lengths
-        frame = pd.read_csv(path, engine="python", on_bad_lines="skip", index_col=False, **options)
+        with open_bytes(path) as stream:
+            frame = pd.read_csv(stream, engine="python", on_bad_lines="skip", index_col=False, **options)
     return frame
 
 
@@ -96,7 +109,7 @@ def read_json(path: Path) -> pd.DataFrame:
 def read_file(path: Path) -> dict[str, pd.DataFrame]:
     """Every table of one file; only a workbook has several."""
     kind = next(
-        (s for s in reversed([s.lower() for s in path.suffixes]) if s not in (".gz", ".bz2", ".xz", ".zip")),
+        (s for s in reversed([s.lower() for s in path.suffixes]) if s not in COMPRESSED),
         "",
     )
     if kind in (".xlsx", ".xlsm", ".xls"):

@@ -7,6 +7,7 @@ import binascii
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import SecretStr
@@ -17,6 +18,14 @@ _EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/
 _EMULATOR_PORT = 10000
 _PUBLIC_SUFFIX = "core.windows.net"
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
+
+# Entra of the clouds that have their own; elsewhere azure-identity's default, which AZURE_AUTHORITY_HOST may change.
+_ENTRA_HOSTS = {
+    ".core.chinacloudapi.cn": "https://login.chinacloudapi.cn",
+    ".core.usgovcloudapi.net": "https://login.microsoftonline.us",
+}
+
+Way = Literal["account_key", "sas", "entra", "anonymous"]
 
 _PERMISSIONS = {
     "r": "read",
@@ -36,15 +45,32 @@ _PERMISSIONS = {
     "i": "immutability policy",
 }
 
+_CHANGING = frozenset("acwdxymopi")
+
 
 @dataclass(frozen=True, slots=True)
 class BlobAccount:
-    """`endpoint` ends without `/`; exactly one of `key` and `sas` is set; `name` is None where the URL hides it."""
+    """`endpoint` ends without `/`; at most one of `key`, `sas` and `entra` is set, and without any of them requests are
+    anonymous; `name` is None where the URL hides it.
+    """
 
     endpoint: str
     name: str | None
     key: SecretStr | None = None
     sas: SecretStr | None = None
+    entra: bool = False
+
+    @property
+    def way(self) -> Way:
+        if self.key is not None:
+            return "account_key"
+        if self.sas is not None:
+            return "sas"
+        return "entra" if self.entra else "anonymous"
+
+    @property
+    def entra_host(self) -> str | None:
+        return next((entra for suffix, entra in _ENTRA_HOSTS.items() if self.host.endswith(suffix)), None)
 
     @property
     def address(self) -> str:
@@ -88,6 +114,23 @@ class SasFacts:
     @property
     def permission_names(self) -> list[str]:
         return [_PERMISSIONS.get(letter, letter) for letter in self.permissions or ""]
+
+    def warnings(self, now: float, days: float, read_only: bool) -> list[str]:
+        """What whoever keeps the token should know: that it ends within so many days, and that it may do too much."""
+        found = []
+        if self.expires_at is not None and now < self.expires_at <= now + days * 86400:
+            left = (self.expires_at - now) / 86400
+            when = datetime.fromtimestamp(self.expires_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            found.append(f"the SAS token ends at {when}, in {left:.1f} days; put a new one into sas_token")
+        changing = [
+            name for letter, name in _PERMISSIONS.items() if letter in _CHANGING and self.allows(letter)
+        ]
+        if read_only and changing:
+            found.append(
+                f"the SAS token may also {', '.join(changing)}, which a read-only source does not need; one with read "
+                "and list is enough"
+            )
+        return found
 
     def allows(self, letter: str) -> bool | None:
         return None if self.permissions is None else letter in self.permissions

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from deepanalyze.datasources.base import DataItem, DataSourceConfig, OnProgress
 from deepanalyze.datasources.capabilities import Downloaded, Head
-from deepanalyze.datasources.connectors.azure_blob import properties, search, transfer
+from deepanalyze.datasources.connectors.azure_blob import properties, search
 from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
 from deepanalyze.datasources.connectors.azure_blob.examples import EXAMPLES, PATH_PATTERNS
-from deepanalyze.datasources.connectors.azure_blob.names import check_characters, check_name
+from deepanalyze.datasources.connectors.azure_blob.names import BlobRef, check_characters, check_name
+from deepanalyze.datasources.connectors.azure_blob.paging import Pages
+from deepanalyze.datasources.connectors.azure_blob.transfer import Downloads
+from deepanalyze.datasources.connectors.azure_blob.uploading import Upload, uploaded
+from deepanalyze.datasources.entra import borrows_identity
 from deepanalyze.datasources.file_source import FileSource
 from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.schema import validate_config
 from deepanalyze.errors import (
     BlobNotFound,
     DeepAnalyzeError,
+    InvalidRequest,
     NotFound,
+    PermissionDenied,
     ReadOnlyViolation,
     SourceAuthenticationFailed,
     SourceUnavailable,
 )
 
 if TYPE_CHECKING:
+    from azure.storage.blob import BlobProperties
+
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
 
-_READ_BYTES = 1024**2
+_log = logging.getLogger(__name__)
 
 
 class AzureBlobConnector(FileSource):
@@ -58,23 +67,23 @@ class AzureBlobConnector(FileSource):
             raise SourceUnavailable(f"source '{self._label}' is not connected; call connect() first")
         return self._open
 
+    @classmethod
+    def admin_only_in(cls, config: Mapping[str, Any]) -> Collection[str]:
+        return {*super().admin_only_in(config), *borrows_identity(config)}
+
     async def connect(self) -> None:
         async with self._opening:
             if self._open is not None:
                 return
             # 0.4 s of imports, which would hold the event loop
             session_class = await asyncio.to_thread(_session_class)
-            session = session_class(
-                self._label,
-                self._account,
-                self._settings.container_name,
-                connect_s=self._settings.connect_timeout_s or self.defaults.timeouts.connect_s,
-                retries=self.defaults.retries,
-                max_connections=self.defaults.pool.max_size,
-                network=self.defaults.network,
-            )
+            session = session_class(self._label, self._settings, self.defaults)
             await session.open()
             self._open = session
+            for warning in self._warnings():
+                _log.warning(
+                    "credentials of a data source", extra={"source_id": self.config.id, "warning": warning}
+                )
 
     async def disconnect(self) -> None:
         session, self._open = self._open, None
@@ -118,7 +127,10 @@ class AzureBlobConnector(FileSource):
             "tls": self._account.endpoint.startswith("https://"),
             "account": self._account.label,
             "container": self._settings.container_name,
-            "authentication": "account_key" if sas is None else "sas",
+            "authentication": self._account.way
+            if not self._settings.credential
+            else self._settings.credential,
+            "warnings": self._warnings(),
         }
         if sas is not None:
             info["sas"] = {
@@ -130,6 +142,12 @@ class AzureBlobConnector(FileSource):
             }
         return info
 
+    def _warnings(self) -> list[str]:
+        sas = self._account.sas_facts
+        if sas is None:
+            return []
+        return sas.warnings(time.time(), self._settings.sas_expiry_warning_days, self._settings.read_only)
+
     async def list_items(self, path: str | None = None) -> list[DataItem]:
         """Folders and blobs right below `path`, a folder with or without its last `/`. Where no such folder is,
         `path` may also be the beginning of names.
@@ -139,9 +157,7 @@ class AzureBlobConnector(FileSource):
     async def iter_items(
         self, path: str | None = None, *, recursive: bool = False
     ) -> AsyncIterator[DataItem]:
-        check_characters(path or "")
-        prefixes = [path or ""] if not path or path.endswith("/") else [path + "/", path]
-        for prefix in prefixes:
+        for prefix in _prefixes(path):
             empty = True
             async for page in self._session.pages(prefix, folders=not recursive):
                 for item in page.items:
@@ -149,6 +165,19 @@ class AzureBlobConnector(FileSource):
                     yield item
             if not empty:
                 return
+
+    async def page_items(
+        self, path: str | None = None, *, recursive: bool = False, limit: int = 100, after: str | None = None
+    ) -> tuple[list[DataItem], str | None]:
+        """In the service's own order and by its own markers, so that every page is one request or two."""
+        pages = Pages(self._session, folders=not recursive, limit=limit)
+        if after is not None:
+            return await pages.after(after)
+        for prefix in _prefixes(path):
+            items, end = await pages.of(prefix)
+            if items:
+                return items, end
+        return [], None
 
     async def find(self, path: str) -> list[DataItem]:
         """The blobs of a name, a glob or a prefix ending in `/`. A name with `*`, `?`, `[` or `{` in it is tried as
@@ -160,53 +189,117 @@ class AzureBlobConnector(FileSource):
     async def download(
         self, path: str, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
     ) -> Downloaded:
+        """Of a version or snapshot too, named by `?versionid=…` or `?snapshot=…` behind the name, as in the portal."""
         check_name(path)
-        session = self._session
+        session, downloads = self._downloads()
         return await session.run(
-            transfer.download(session, path, destination, max_bytes=max_bytes, on_progress=on_progress)
+            downloads.whole(path, destination, max_bytes=max_bytes, on_progress=on_progress)
+        )
+
+    async def download_item(
+        self, item: DataItem, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
+    ) -> Downloaded:
+        check_name(item.path)
+        session, downloads = self._downloads()
+        return await session.run(
+            downloads.listed(item, destination, max_bytes=max_bytes, on_progress=on_progress)
         )
 
     async def head(self, path: str, destination: Path, *, length: int) -> Head:
         check_name(path)
-        session = self._session
-        return await session.run(transfer.head(session, path, destination, length=length))
+        session, downloads = self._downloads()
+        return await session.run(downloads.head(path, destination, length=length))
+
+    def _downloads(self) -> tuple[ContainerSession, Downloads]:
+        return self._session, Downloads(self._session, self._settings.verify)
+
+    def versioned(self, path: str, *, version_id: str | None = None, snapshot: str | None = None) -> str:
+        ref = BlobRef(path, version_id, snapshot)
+        if version_id and snapshot:
+            raise InvalidRequest("name a version_id or a snapshot, not both", param="version_id")
+        if BlobRef.parse(ref.path) != ref:
+            raise InvalidRequest(
+                "a version or snapshot is named by its time, as 2025-01-31T08:00:00.0000000Z",
+                param="version_id",
+            )
+        return ref.path
 
     async def get_metadata(self, identifier: str) -> dict[str, Any]:
         check_name(identifier)
-        return properties.describe(await self._session.run(self._session.properties(identifier)))
+        session = self._session
+        found = await session.run(session.properties(identifier))
+        return properties.describe(found, await self._tags(session, identifier, found))
+
+    async def _tags(
+        self, session: ContainerSession, path: str, found: BlobProperties
+    ) -> Mapping[str, str] | None:
+        if not found.tag_count:
+            return {}
+        try:
+            return await session.run(session.tags(path))
+        except SourceAuthenticationFailed:  # tags are a permission of their own
+            return None
 
     async def upload_file(
         self, local_path: str | Path, blob_name: str | None = None, overwrite: bool = False
     ) -> str:
-        """Writes a local file to the container and returns the blob's name, by default the file's own. Raises
-        ReadOnlyViolation unless the source is writable, and AlreadyExists unless `overwrite`.
+        """Writes a local file to the container and returns the blob's name, by default the file's own below
+        `upload_prefix`. Raises NotFound where there is no such file, and as `upload`.
         """
-        path = Path(local_path)
-        name = path.name if blob_name is None else blob_name
+        local = Path(local_path)
+        name = (self._settings.upload_prefix or "") + local.name if blob_name is None else blob_name
+        self._check_may_write(name)
+        if not local.is_file():
+            raise NotFound(f"there is no local file '{local.name}' to upload", param="local_path")
+        with local.open("rb") as file:
+            await self.upload(file, name, overwrite=overwrite)
+        return name
+
+    async def upload(
+        self,
+        file: BinaryIO,
+        path: str,
+        *,
+        overwrite: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> DataItem:
+        """In blocks, never whole in memory. Nothing is there under that name until all of it is."""
+        self._check_may_write(path)
+        session = self._session
+        upload = Upload(
+            size=os.fstat(file.fileno()).st_size,
+            overwrite=overwrite,
+            content_type=content_type or mimetypes.guess_type(path)[0],
+            metadata=metadata,
+        )
+        return await session.run(uploaded(session, file, path, upload))
+
+    def _check_may_write(self, name: str) -> None:
         if self._settings.read_only:
             raise ReadOnlyViolation(
                 f"source '{self._label}' is read-only, so '{printable(name)}' was not uploaded; "
                 "set read_only to false to allow it"
             )
         check_name(name, "blob_name")
-        if not path.is_file():
-            raise NotFound(f"there is no local file '{path.name}' to upload", param="local_path")
-        await self._session.run(self._upload(self._session, path, name, overwrite))
-        return name
+        if name.endswith("/") or BlobRef.parse(name).is_version:
+            raise InvalidRequest(f"'{printable(name)}' is no name for a new blob", param="blob_name")
+        prefix = self._settings.upload_prefix
+        if prefix is not None and not name.startswith(prefix):
+            raise PermissionDenied(
+                f"source '{self._label}' takes uploads below '{prefix}' only (upload_prefix), so '{printable(name)}' "
+                "was not uploaded",
+                param="blob_name",
+            )
 
-    async def _upload(self, session: ContainerSession, path: Path, name: str, overwrite: bool) -> None:
-        content_type = mimetypes.guess_type(name)[0]
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            await session.write(name, _chunks(file), size, overwrite=overwrite, content_type=content_type)
+
+def _prefixes(path: str | None) -> list[str]:
+    """Of a folder with or without its last `/`, else of names that begin so."""
+    check_characters(path or "")
+    return [path or ""] if not path or path.endswith("/") else [path + "/", path]
 
 
 def _session_class() -> type[ContainerSession]:
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
 
     return ContainerSession
-
-
-async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
-        yield chunk

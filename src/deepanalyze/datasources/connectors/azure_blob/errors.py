@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,7 +18,7 @@ from azure.core.exceptions import (
     ServiceResponseTimeoutError,
 )
 
-from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
+from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount, Way
 from deepanalyze.datasources.paths import printable
 from deepanalyze.errors import (
     AlreadyExists,
@@ -34,19 +34,34 @@ from deepanalyze.errors import (
 Action = Literal["list", "read", "write"]
 
 _NEEDED = {"list": ("list", "l"), "read": ("read", "r"), "write": ("create and write", "w")}
+_ROLES = {
+    "list": "Storage Blob Data Reader",
+    "read": "Storage Blob Data Reader",
+    "write": "Storage Blob Data Contributor",
+}
+_HELD: Mapping[Way, str] = {
+    "account_key": "the account key",
+    "sas": "the SAS token",
+    "entra": "the Microsoft Entra identity",
+    "anonymous": "a request without credentials",
+}
 _REFUSED = {
     "AccountIsDisabled": "the account is disabled",
+    "AccountRequiresHttps": "the account takes https only; use an https:// address",
     "AuthorizationProtocolMismatch": "the SAS token allows https only; use an https:// address",
     "AuthorizationSourceIPMismatch": "the SAS token is limited to other IP addresses; ask for one that includes this "
     "server's",
-    "KeyBasedAuthenticationNotPermitted": "the account does not allow access keys; use a user delegation SAS",
-    "NoAuthenticationInformation": "no credentials arrived; give a SAS token or an account key",
-    "PublicAccessNotPermitted": "the account allows no anonymous access; give a SAS token or an account key",
+    "KeyBasedAuthenticationNotPermitted": "the account does not allow access keys; use Microsoft Entra (credential) or "
+    "a user delegation SAS",
+    "NoAuthenticationInformation": "no credentials arrived; give a SAS token, an account key or a credential",
+    "PublicAccessNotPermitted": "the account lets nobody in without credentials; give a SAS token, an account key or a "
+    "credential",
 }
 _NOT_READABLE = {
     "BlobArchived": "it is archived; rehydrate it to the Hot or Cool tier first",
     "BlobBeingRehydrated": "it is still being rehydrated from the archive; try again later",
     "BlobUsesCustomerSpecifiedEncryption": "it is encrypted with a key that only its owner holds",
+    "BlobImmutableDueToPolicy": "an immutability policy protects it",
 }
 _LACKING = frozenset(
     {
@@ -90,11 +105,16 @@ class BlobErrors:
             f"source '{self.source}': no blob in {place} matches '{printable(path)}'{hint}", param="path"
         )
 
+    def exists_already(self, blob: str) -> str:
+        return self._text(blob, "it exists already; overwrite it or take another name", "write")
+
     def _answered(self, error: HttpResponseError, action: Action, blob: str | None) -> DeepAnalyzeError:
         status, code = error.status_code or 0, _code(error)
         details = [_details(error, status, code)]
         if code in ("ContainerNotFound", "ContainerBeingDeleted") or (status == 404 and blob is None):
             being = "is being deleted" if code == "ContainerBeingDeleted" else "does not exist"
+            if self.account.way == "anonymous" and code != "ContainerNotFound":
+                being += ", or is not public,"
             return NotFound(
                 f"source '{self.source}': container '{self.container}' {being} in account '{self.account.label}'; "
                 "check container_name",
@@ -103,14 +123,18 @@ class BlobErrors:
         if status == 404:
             return BlobNotFound(self._text(blob, "it does not exist", action), param="path", details=details)
         if status == 409 and code in ("BlobAlreadyExists", "UnauthorizedBlobOverwrite"):
-            return AlreadyExists(
-                self._text(blob, "it exists already; overwrite it or take another name", action)
-            )
+            return AlreadyExists(self.exists_already(blob or ""))
+        if code.startswith("Lease"):
+            reason = "another client holds a lease on it, and may alone change it until that ends"
+            return SourceUnavailable(self._text(blob, reason, action), details=details)
         if status == 412:
             return Stale(self._text(blob, "it was changed meanwhile; try again", action), details=details)
-        if status in (401, 403) and code not in _NOT_READABLE:
+        if code.startswith("KeyVault"):
+            reason = f"the account's own encryption key cannot be used ({code}); its owner has to restore it"
+            return SourceUnavailable(self._text(blob, reason, action), details=details)
+        if (status in (401, 403) and code not in _NOT_READABLE) or code in _REFUSED:
             return SourceAuthenticationFailed(
-                self._text(blob, self._refusal(code, action), action), details=details
+                self._text(blob, self._refusal(error, code, action), action), details=details
             )
         if code in _NOT_READABLE:
             return SourceUnavailable(self._text(blob, _NOT_READABLE[code], action), details=details)
@@ -130,8 +154,8 @@ class BlobErrors:
         details = [_details(error, status, code)]
         return SourceUnavailable(self._text(blob, reason, action), details=details, retry_after_s=wait_s)
 
-    def _refusal(self, code: str, action: Action) -> str:
-        sas, now = self.account.sas_facts, time.time()
+    def _refusal(self, error: HttpResponseError, code: str, action: Action) -> str:
+        sas, now, held = self.account.sas_facts, time.time(), _HELD[self.account.way]
         if sas and sas.expires_at is not None and sas.expires_at <= now:
             return f"the SAS token expired at {_utc(sas.expires_at)}; put a new one into sas_token"
         if sas and sas.starts_at is not None and sas.starts_at > now:
@@ -139,18 +163,29 @@ class BlobErrors:
         name, letter = _NEEDED[action]
         if code in _LACKING or (sas and sas.allows(letter) is False):
             has = f"; it has {', '.join(sas.permission_names)}" if sas and sas.permissions else ""
-            held = "the SAS token" if sas else "the credentials"
-            return f"{held} lacks the permission to {name}{has}"
+            role = f"; give it the role '{_ROLES[action]}'" if self.account.entra else ""
+            return f"{held} lacks the permission to {name}{has}{role}"
         if code in _REFUSED:
             return _REFUSED[code]
-        held = (
-            "the SAS token does not fit this account and container (its signature is wrong)"
-            if sas
-            else f"the account key is wrong for account '{self.account.label}' (it may have been rotated)"
-        )
-        if code == "AuthorizationFailure":  # also what a network rule answers
-            return f"{held}, or the account's network rules keep this server's address out"
-        return f"{held}; copy it anew from the portal"
+        if code != "AuthorizationFailure":
+            return f"{self._misfit()}; copy it anew from the portal"
+        kept_out = "the account's network rules keep this server's address out"
+        words = _words(error)
+        if "failed to authenticate" in words:
+            return f"{self._misfit()}; copy it anew from the portal"
+        return kept_out if "not authorized" in words else f"{self._misfit()}, or {kept_out}"
+
+    def _misfit(self) -> str:
+        match self.account.way:
+            case "sas":
+                return "the SAS token does not fit this account and container (its signature is wrong)"
+            case "account_key":
+                return (
+                    f"the account key is wrong for account '{self.account.label}' (it may have been rotated)"
+                )
+            case "entra":
+                return f"account '{self.account.label}' does not accept the token of {_HELD['entra']}"
+        return "the container does not let anybody read without credentials"
 
     def _unreachable(self, error: AzureError, action: Action, blob: str | None) -> DeepAnalyzeError:
         host = self.account.address
@@ -208,6 +243,16 @@ def _header(error: HttpResponseError, name: str) -> str | None:
     response: Any = error.response
     value: str | None = response.headers.get(name)
     return value
+
+
+def _words(error: HttpResponseError) -> str:
+    """Azure's own, for looking at only; a HEAD request's answer has none."""
+    response: Any = error.response
+    try:
+        body = response.text()
+    except (AttributeError, TypeError, ValueError, AzureError):  # not read, or no text
+        body = ""
+    return f"{error.message} {body}" if isinstance(body, str) else str(error.message)
 
 
 def _utc(moment: int) -> str:

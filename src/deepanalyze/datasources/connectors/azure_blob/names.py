@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from typing import Self
+
 from deepanalyze.errors import InvalidRequest
 
 _MAX_LENGTH = 1024
+# Of a version or snapshot, as in the address that the portal shows. No blob's name ends like that by accident.
+_VERSION = re.compile(r"\?(versionid|snapshot)=([0-9][0-9A-Za-z:.%-]{9,59})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """A blob, or one of its versions or snapshots."""
+
+    name: str
+    version_id: str | None = None
+    snapshot: str | None = None
+
+    @classmethod
+    def parse(cls, path: str) -> Self:
+        """Of a name, with `?versionid=…` or `?snapshot=…` behind it for something older."""
+        found = _VERSION.search(path)
+        if found is None or found.start() == 0:
+            return cls(path)
+        moment = found[2].replace("%3A", ":").replace("%3a", ":")
+        if found[1] == "snapshot":
+            return cls(path[: found.start()], snapshot=moment)
+        return cls(path[: found.start()], version_id=moment)
+
+    @property
+    def is_version(self) -> bool:
+        return self.version_id is not None or self.snapshot is not None
+
+    @property
+    def version(self) -> str | None:
+        if self.snapshot is not None:
+            return f"snapshot={self.snapshot}"
+        return None if self.version_id is None else f"versionid={self.version_id}"
+
+    @property
+    def path(self) -> str:
+        return f"{self.name}?{self.version}" if self.is_version else self.name
 
 
 def check_name(name: str, param: str = "path") -> None:
@@ -14,6 +54,7 @@ def check_name(name: str, param: str = "path") -> None:
             f"{param} is empty; give a blob's name, a glob or a prefix ending in '/'", param=param
         )
     check_characters(name, param)
+    name = BlobRef.parse(name).name
     if len(name) > _MAX_LENGTH:
         raise InvalidRequest(
             f"{param} is longer than the {_MAX_LENGTH} characters of a blob's name", param=param

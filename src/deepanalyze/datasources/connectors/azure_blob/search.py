@@ -63,7 +63,7 @@ async def _collect(
         if len(found) > max_files:
             raise InvalidRequest(
                 f"source '{session.errors.source}': '{printable(path)}' stands for more than {max_files:,} blobs "
-                "(max_files); narrow it",
+                "(max_fetch_files); narrow it",
                 param="path",
             )
     if len(found) > 1:  # a marker beside real files

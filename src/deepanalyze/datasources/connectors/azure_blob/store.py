@@ -7,6 +7,7 @@ exit. Its errors are not told apart here: they may quote a signed URL, and the S
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,17 +17,20 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore
 
 from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
+from deepanalyze.datasources.connectors.azure_blob.names import BlobRef
 from deepanalyze.datasources.connectors.azure_blob.network import needs_no_resolver
 from deepanalyze.datasources.policy import NetworkPolicy
 
 if TYPE_CHECKING:
-    from obstore.store import AzureConfig
+    from obstore.store import AzureConfig, ClientConfig
 
 # Empty, `.` and `..` parts and control characters: obstore refuses them or reads another name.
 _NOT_TAKEN = re.compile(r"(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f-\x9f\\]")
 
 
 class RangeReader:
+    """Reads what it can; for versions, odd names and hosts that only a checked resolver may look up it says no."""
+
     def __init__(
         self,
         account: BlobAccount,
@@ -35,22 +39,41 @@ class RangeReader:
         connect_s: float,
         stall_s: float,
         network: NetworkPolicy,
+        ca_certificate: str | None,
     ) -> None:
-        usable = account.name is not None and needs_no_resolver(account.host, network)
-        try:
-            self._store = _store(account, container, connect_s, stall_s) if usable else None
-        except BaseError:  # a signature that it cannot decode, for one; the SDK's requests tell what is wrong
-            self._store = None
+        self._usable = account.name is not None and needs_no_resolver(account.host, network)
+        self._account = account
+        self._container = container
+        self._client_options: ClientConfig = {
+            "allow_http": account.endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=connect_s),
+            "read_timeout": timedelta(seconds=stall_s),
+            "timeout": timedelta(minutes=5),
+        }
+        if ca_certificate is not None:
+            self._client_options["root_certificate"] = ca_certificate
+        self._making = threading.Lock()
+        self._made: tuple[AzureConfig, AzureStore | None] | None = None
 
-    def takes(self, name: str) -> bool:
-        return self._store is not None and _NOT_TAKEN.search(name) is None
+    def takes(self, blob: BlobRef) -> bool:
+        return self._usable and not blob.is_version and _NOT_TAKEN.search(blob.name) is None
 
-    def read(self, name: str, start: int, length: int, etag: str, write: Callable[[int, Any], None]) -> bool:
+    def read(
+        self,
+        authorisation: AzureConfig,
+        name: str,
+        start: int,
+        length: int,
+        etag: str,
+        write: Callable[[int, Any], None],
+    ) -> bool:
         """Whether it worked. The ETag guards against a blob that changed, and against reading another one."""
-        assert self._store is not None
+        store = self._store(authorisation)
+        if store is None:
+            return False
         try:
             found = obstore.get(
-                self._store, name, options={"range": (start, start + length), "if_match": etag}
+                store, name, options={"range": (start, start + length), "if_match": etag}
             ).bytes()
         except (BaseError, OSError, ValueError):
             return False
@@ -59,29 +82,28 @@ class RangeReader:
         write(start, found)
         return True
 
+    def _store(self, authorisation: AzureConfig) -> AzureStore | None:
+        """The same one as long as the authorisation is the same: a token is replaced now and then."""
+        with self._making:
+            if self._made is None or self._made[0] != authorisation:
+                self._made = (authorisation, self._new_store(authorisation))
+            return self._made[1]
 
-def _store(account: BlobAccount, container: str, connect_s: float, stall_s: float) -> AzureStore:
-    # Everything is said, because what is left open would be taken from AZURE_* variables of this process.
-    config: AzureConfig = {
-        "account_name": account.name or "",
-        "endpoint": account.endpoint,
-        "use_emulator": False,
-        "skip_signature": False,
-    }
-    if account.sas is not None:
-        config["credential_type"] = "sas_token"
-        config["sas_key"] = account.sas.get_secret_value()
-    elif account.key is not None:
-        config["credential_type"] = "access_key"
-        config["account_key"] = account.key.get_secret_value()
-    return AzureStore(
-        container,
-        config=config,
-        client_options={
-            "allow_http": account.endpoint.startswith("http://"),
-            "connect_timeout": timedelta(seconds=connect_s),
-            "read_timeout": timedelta(seconds=stall_s),
-            "timeout": timedelta(minutes=5),
-        },
-        retry_config={"max_retries": 0},
-    )
+    def _new_store(self, authorisation: AzureConfig) -> AzureStore | None:
+        # Everything is said, because what is left open would be taken from AZURE_* variables of this process.
+        config: AzureConfig = {
+            "account_name": self._account.name or "",
+            "endpoint": self._account.endpoint,
+            "use_emulator": False,
+            "skip_signature": False,
+            **authorisation,
+        }
+        try:
+            return AzureStore(
+                self._container,
+                config=config,
+                client_options=self._client_options,
+                retry_config={"max_retries": 0},
+            )
+        except BaseError:  # a signature that it cannot decode, for one; the SDK's requests tell what is wrong
+            return None

@@ -22,6 +22,8 @@ _READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".xls": ("read_excel", {}),
     ".xlsx": ("read_excel", {}),
 }
+_COMPRESSED = (".gz", ".zst")
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def load(name: str | os.PathLike[str], *, decimals: Literal["exact", "float"] = "exact") -> pd.DataFrame:
@@ -70,13 +72,29 @@ def _note(path: Path) -> dict[str, Any] | None:
 def _plain(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    known_reader = _READERS.get(path.suffix.lower())
+    compression = _compression(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in _COMPRESSED else path.suffix.lower()
+    known_reader = _READERS.get(kind)
     if known_reader is None:
         known = ", ".join(sorted(_READERS))
         raise ValueError(f"{path} is no table that load() knows ({known}); open it with a reader of its own")
     reader, options = known_reader
-    frame: pd.DataFrame = getattr(pd, reader)(path, **options)
+    if compression is None:
+        frame: pd.DataFrame = getattr(pd, reader)(path, **options)
+    else:
+        import pyarrow as pa
+
+        with pa.OSFile(str(path)) as packed, pa.CompressedInputStream(packed, compression) as stream:
+            frame = getattr(pd, reader)(stream, **options)
     return frame
+
+
+def _compression(path: Path) -> str | None:
+    """By its first bytes: blobs may be compressed without their names saying so."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
 
 
 def _missing(name: str) -> str:

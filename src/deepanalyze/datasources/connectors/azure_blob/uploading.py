@@ -1,0 +1,52 @@
+"""Uploads: streamed in blocks that become a blob when the last has arrived."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from deepanalyze.datasources.base import DataItem
+from deepanalyze.datasources.connectors.azure_blob.properties import item_of
+from deepanalyze.datasources.paths import base_name
+from deepanalyze.errors import AlreadyExists, BlobNotFound, SourceAuthenticationFailed
+
+if TYPE_CHECKING:
+    from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
+
+_READ_BYTES = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What to write besides the bytes. `metadata`: names as the service allows them, `[A-Za-z_][A-Za-z0-9_]*`."""
+
+    size: int
+    overwrite: bool = False
+    content_type: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+
+async def uploaded(session: ContainerSession, file: BinaryIO, name: str, upload: Upload) -> DataItem:
+    if not upload.overwrite:
+        await _check_absent(session, name)
+    await session.write(name, _chunks(file), upload)
+    try:
+        return item_of(await session.properties(name))
+    except SourceAuthenticationFailed:  # credentials that may write but not read
+        return DataItem(base_name(name), name, "blob", size=upload.size)
+
+
+async def _check_absent(session: ContainerSession, name: str) -> None:
+    """Before the first byte; the service checks again at the last."""
+    try:
+        await session.properties(name)
+    except (BlobNotFound, SourceAuthenticationFailed):
+        return
+    raise AlreadyExists(session.errors.exists_already(name))
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
+        yield chunk
