@@ -24,6 +24,7 @@ class Entra:
     lifetime_s: int = 3600
     asked: int = 0
     url: str = ""
+    resource: str = RESOURCE
     failures: list[int] = field(default_factory=list)
     """Statuses to answer with before anything else."""
 
@@ -31,14 +32,17 @@ class Entra:
         self.asked += 1
         if self.failures:
             return web.json_response({"message": "not now"}, status=self.failures.pop(0))
-        if request.headers.get("X-IDENTITY-HEADER") != HEADER or request.query.get("resource") != RESOURCE:
+        if (
+            request.headers.get("X-IDENTITY-HEADER") != HEADER
+            or request.query.get("resource") != self.resource
+        ):
             return web.json_response({"statusCode": 400, "message": "wrong header or resource"}, status=400)
         expires_on = str(int(time.time()) + self.lifetime_s)
         return web.json_response(
             {
                 "access_token": self.token,
                 "expires_on": expires_on,
-                "resource": RESOURCE,
+                "resource": self.resource,
                 "token_type": "Bearer",
             }
         )
@@ -46,13 +50,16 @@ class Entra:
     async def tenant(self, request: web.Request) -> web.Response:
         self.asked += 1
         form = await request.post()
-        if form.get("grant_type") != "client_credentials" or form.get("scope") != f"{RESOURCE}/.default":
+        if form.get("grant_type") != "client_credentials" or form.get("scope") != f"{self.resource}/.default":
             return _refusal("invalid_request", "AADSTS900144: The request body is wrong.", 400)
         if form.get("client_id") != CLIENT:
             return _refusal(
                 "unauthorized_client", f"AADSTS700016: no application {form.get('client_id')}", 400
             )
-        if form.get("client_secret") != SECRET:
+        if "client_assertion" in form:  # a certificate's; its signature is Entra's to check
+            if str(form["client_assertion"]).count(".") != 2:
+                return _refusal("invalid_client", "AADSTS50027: The JWT is malformed.", 401)
+        elif form.get("client_secret") != SECRET:
             return _refusal("invalid_client", "AADSTS7000215: Invalid client secret provided.", 401)
         return web.json_response(
             {"token_type": "Bearer", "expires_in": self.lifetime_s, "access_token": self.token}

@@ -14,8 +14,9 @@ from deepanalyze.access.bringing import counts, fetch_into
 from deepanalyze.access.directory import SourceDirectory
 from deepanalyze.access.operations import operation
 from deepanalyze.access.rights import may_manage, may_write
+from deepanalyze.access.sending import send
 from deepanalyze.accounts import Principal
-from deepanalyze.datasources.base import DataSourceConnector, OnProgress
+from deepanalyze.datasources.base import DataItem, DataSourceConnector, OnProgress
 from deepanalyze.datasources.browse import BrowsePage, browse
 from deepanalyze.datasources.capabilities import (
     Certificate,
@@ -28,13 +29,14 @@ from deepanalyze.datasources.capabilities import (
     SupportsQuery,
     SupportsSchema,
     SupportsStatistics,
+    SupportsUpload,
     Table,
 )
 from deepanalyze.datasources.fetch import DataReference, FetchedFile
 from deepanalyze.datasources.metadata_cache import Cached
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
-from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, PermissionDenied
+from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, NotSupported, PermissionDenied
 from deepanalyze.workspace import Workspace
 
 T = TypeVar("T")
@@ -218,6 +220,32 @@ class SourceAccess(SourceDirectory):
                 files = await fetch_into(connector, reference, workspace, on_progress)
                 facts.update(counts(files))
                 return files
+
+    async def upload(
+        self,
+        principal: Principal,
+        id_or_name: str,
+        workspace: Workspace,
+        file: str,
+        path: str,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str],
+    ) -> DataItem:
+        """Writes a file of the workspace into a source that is writable, for who may write there."""
+        source = self._usable(principal, id_or_name)
+        if not may_write(principal, source):
+            raise PermissionDenied(
+                f"you may read source {source.name!r} but not write to it; an administrator can grant that"
+            )
+        with operation("upload", source) as facts:
+            connector = await self._registry.get_connector(source.id)
+            if not isinstance(connector, SupportsUpload):
+                raise NotSupported(f"source {source.name!r} ({source.type}) takes no files")
+            written = await send(connector, workspace, file, path, overwrite=overwrite, metadata=metadata)
+            facts.update(bytes=written.size, overwrite=overwrite)
+            self._registry.clear_cache(source.id)
+            return written
 
     async def _remembered(
         self,

@@ -16,6 +16,7 @@ from deepanalyze.api import (
     models,
     source_contents,
     source_queries,
+    source_transfers,
     templates,
     thread_files,
     threads,
@@ -50,7 +51,7 @@ def create_app(services: Services) -> FastAPI:
     add_error_handlers(app)
     app.include_router(health.router)
     # templates come first: `/v1/data-sources/templates` is no source's name
-    sources = (templates, data_sources, source_contents, source_queries)
+    sources = (templates, data_sources, source_contents, source_queries, source_transfers)
     for resource in (models, files, *sources, chat, threads):
         app.include_router(resource.router, prefix="/v1", dependencies=documented)
     app.include_router(thread_files.router, prefix="/v1")

@@ -1,27 +1,24 @@
-"""SQL and references to data, answered as JSON, as a stream, or as files in a thread."""
+"""SQL, answered as JSON or as a stream."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from deepanalyze.access import Question
 from deepanalyze.accounts import Principal
-from deepanalyze.analysis.fetching import fetch_into_thread
 from deepanalyze.api.auth import CurrentPrincipal
 from deepanalyze.api.bodies import JsonRoute
-from deepanalyze.api.chat_request import ReferencedData
 from deepanalyze.api.context import Runtime
 from deepanalyze.api.exports import ExportedFile
 from deepanalyze.api.large_json import large_json
 from deepanalyze.api.negotiation import chosen
 from deepanalyze.api.params import named
-from deepanalyze.api.rendering import fetched_object
-from deepanalyze.api.schemas import Fetched, failures
+from deepanalyze.api.schemas import failures
 from deepanalyze.api.services import Services
 from deepanalyze.api.source_contents import SourceId, table_object
 from deepanalyze.api.source_schemas import QueryAnswer
@@ -64,10 +61,6 @@ class QueryBody(BaseModel):
 
     def question(self) -> Question:
         return Question(self.sql, self.params, self.max_rows, self.timeout_s)
-
-
-class FetchBody(ReferencedData):
-    thread_id: str | None = Field(default=None, description="where to put it; a new thread when left out")
 
 
 @router.post(
@@ -128,21 +121,3 @@ def _stream(
     return ExportedFile(
         DataDir(runtime.settings.data_dir).files, export, media_type=media_type, filename=f"query.{format}"
     )
-
-
-@router.post(
-    "/{id}/fetch",
-    summary="Fetch a blob, table or query result into a thread",
-    response_model=Fetched,
-    responses=failures(400, 403, 404, 409, 424, 504),
-)
-async def fetch(
-    id: SourceId, body: FetchBody, runtime: Runtime, principal: CurrentPrincipal, request: Request
-) -> dict[str, Any]:
-    """Brings a blob, a table or a query's result into a thread's workspace. Closing the connection stops it."""
-    source = runtime.sources.get(principal, id)
-    fetching = fetch_into_thread(
-        runtime.sources, runtime.threads, principal, body.reference(source.id), body.thread_id
-    )
-    thread_id, fetched = await while_connected(request, fetching)
-    return {"thread_id": thread_id, "files": [fetched_object(file) for file in fetched]}

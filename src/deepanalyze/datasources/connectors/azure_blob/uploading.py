@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from deepanalyze.datasources.base import DataItem
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
-from deepanalyze.datasources.paths import base_name
-from deepanalyze.errors import AlreadyExists, BlobNotFound, SourceAuthenticationFailed
+from deepanalyze.datasources.paths import base_name, printable
+from deepanalyze.errors import AlreadyExists, BlobNotFound, SourceAuthenticationFailed, Stale
 
 if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
@@ -31,7 +30,7 @@ class Upload:
 async def uploaded(session: ContainerSession, file: BinaryIO, name: str, upload: Upload) -> DataItem:
     if not upload.overwrite:
         await _check_absent(session, name)
-    await session.write(name, _chunks(file), upload)
+    await session.write(name, _chunks(session, file, name, upload.size), upload)
     try:
         return item_of(await session.properties(name))
     except SourceAuthenticationFailed:  # credentials that may write but not read
@@ -47,6 +46,15 @@ async def _check_absent(session: ContainerSession, name: str) -> None:
     raise AlreadyExists(session.errors.exists_already(name))
 
 
-async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
+async def _chunks(session: ContainerSession, file: BinaryIO, name: str, size: int) -> AsyncIterator[bytes]:
+    """As many bytes as were announced. Raises Stale for a file that somebody makes shorter meanwhile."""
+    left = size
+    while left:
+        chunk = await session.in_thread(file.read, min(_READ_BYTES, left))
+        if not chunk:
+            raise Stale(
+                f"source '{session.errors.source}': the file was changed while it was uploaded, so "
+                f"'{printable(name)}' was not written; try again"
+            )
+        left -= len(chunk)
         yield chunk
