@@ -13,15 +13,19 @@ import pytest
 
 from deepanalyze.datasources.base import DataSourceConfig
 from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
+from deepanalyze.datasources.fetch import DataReference, fetch
 from deepanalyze.datasources.limits import Limits, SourceDefaults
 from deepanalyze.errors import (
     BlobNotFound,
     DeepAnalyzeError,
+    FileTooLarge,
+    HostNotAllowed,
     InvalidRequest,
     NotFound,
     SourceAuthenticationFailed,
     SourceError,
 )
+from tests.support.blob_proxy import blob_proxy
 from tests.support.blob_sources import (
     WRONG_KEY,
     connector,
@@ -31,6 +35,7 @@ from tests.support.blob_sources import (
     sas,
     sas_config,
 )
+from tests.support.logs import captured_logs
 from tests.support.services import BlobContainer
 
 MIB = 1024**2
@@ -368,3 +373,63 @@ def test_is_found_by_its_entry_point() -> None:
 
     (found,) = entry_points(group="deepanalyze.connectors", name="azure_blob")
     assert found.load() is AzureBlobConnector
+
+
+@pytest.mark.requirement("1.1")
+async def test_a_public_container_needs_no_credentials(container: BlobContainer, tmp_path: Path) -> None:
+    put(container, {"a.csv": b"x\n1\n", "odd//b": b"odd"})
+    config = {"container": container.name, "account_url": container.blob_endpoint, "anonymous": True}
+    async with connector(config) as blobs:
+        assert not await blobs.test_connection()
+        assert "does not let anybody read without credentials; give a SAS token" in str(blobs.last_error)
+    container.client.set_container_access_policy({}, public_access="container")
+    async with connector(config) as blobs:
+        assert await blobs.test_connection(), blobs.last_error
+        assert {item.path async for item in blobs.iter_items(recursive=True)} == {"a.csv", "odd//b"}
+        assert Path(await blobs.fetch_data("a.csv", tmp_path)).read_bytes() == b"x\n1\n"
+        assert Path(await blobs.fetch_data("odd//b", tmp_path)).read_bytes() == b"odd"
+        assert (await blobs.server_info())["authentication"] == "anonymous"
+
+
+async def test_a_sas_that_ends_soon_or_may_too_much_is_warned_of(container: BlobContainer) -> None:
+    soon = sas(container, "rlw", valid_for=timedelta(hours=2))
+    with captured_logs() as logs:
+        async with connector(sas_config(container, sas_token=soon)) as blobs:
+            assert await blobs.test_connection()
+            warnings = (await blobs.server_info())["warnings"]
+    assert len(warnings) == 2
+    assert "in 0.1 days" in warnings[0]
+    assert "may also write" in warnings[1]
+    assert soon.rpartition("sig=")[2] not in logs.getvalue() + repr(warnings)
+    async with connector(sas_config(container, sas_token=soon, sas_expiry_warning_days=0)) as blobs:
+        await blobs.test_connection()
+        assert len((await blobs.server_info())["warnings"]) == 1
+
+
+@pytest.mark.requirement("6.5")
+@pytest.mark.parametrize("allowed", [["10.0.0.0/8"], ["*.blob.core.windows.net"]])
+async def test_a_source_may_narrow_its_networks(container: BlobContainer, allowed: list[str]) -> None:
+    for endpoint in (container.blob_endpoint, container.blob_endpoint.replace("127.0.0.1", "localhost")):
+        blobs = connector(key_config(container, account_url=endpoint, allowed_networks=allowed))
+        assert not await blobs.test_connection()
+        assert isinstance(blobs.last_error, HostNotAllowed)
+        assert "in none of the networks" in str(blobs.last_error)
+    async with connector(key_config(container, allowed_networks=["127.0.0.0/8"])) as blobs:
+        assert await blobs.list_items() == []
+
+
+@pytest.mark.requirement("10.1")
+async def test_all_files_of_a_path_have_a_limit_together(container: BlobContainer, tmp_path: Path) -> None:
+    put(container, {f"{n}.csv": b"x" * 100 for n in range(5)})
+    async with blob_proxy(container.blob_endpoint) as proxy:
+        blobs = connector(key_config(container, account_url=proxy.endpoint))
+        async with blobs:
+            await blobs.list_items()
+            reference = DataReference("blobs", path="*.csv")
+            before = proxy.received
+            with pytest.raises(
+                FileTooLarge, match=r"500 bytes together, the limit is 499 \(max_fetch_bytes\)"
+            ):
+                await fetch(blobs, reference, tmp_path, limits=Limits(max_fetch_bytes=499))
+            assert proxy.received - before < 10_000  # the listing
+            assert len(await fetch(blobs, reference, tmp_path, limits=Limits(max_fetch_bytes=500))) == 5

@@ -168,11 +168,11 @@ class BlobErrors:
         if code in _REFUSED:
             return _REFUSED[code]
         if code != "AuthorizationFailure":
-            return f"{self._misfit()}; copy it anew from the portal"
+            return f"{self._misfit()}; {self._remedy()}"
         kept_out = "the account's network rules keep this server's address out"
         words = _words(error)
         if "failed to authenticate" in words:
-            return f"{self._misfit()}; copy it anew from the portal"
+            return f"{self._misfit()}; {self._remedy()}"
         return kept_out if "not authorized" in words else f"{self._misfit()}, or {kept_out}"
 
     def _misfit(self) -> str:
@@ -186,6 +186,14 @@ class BlobErrors:
             case "entra":
                 return f"account '{self.account.label}' does not accept the token of {_HELD['entra']}"
         return "the container does not let anybody read without credentials"
+
+    def _remedy(self) -> str:
+        match self.account.way:
+            case "sas" | "account_key":
+                return "copy it anew from the portal"
+            case "entra":
+                return "check that it belongs to the account's tenant"
+        return "give a SAS token, an account key or a credential"
 
     def _unreachable(self, error: AzureError, action: Action, blob: str | None) -> DeepAnalyzeError:
         host = self.account.address
