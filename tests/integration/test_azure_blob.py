@@ -220,7 +220,7 @@ async def test_every_name_is_listed_found_and_read(container: BlobContainer, tmp
             assert (await blobs.get_metadata(name))["size"] == len(content)
 
 
-@pytest.mark.parametrize("name", ["a/../b", "./a", "..", "", "x" * 1025])
+@pytest.mark.parametrize("name", ["", "x" * 1025, "a\0b"])
 async def test_names_that_cannot_be_meant(container: BlobContainer, name: str, tmp_path: Path) -> None:
     async with connector(key_config(container)) as blobs:
         for call in (

@@ -306,7 +306,7 @@ async def test_an_upload_replaces_nothing_unless_told_to(container: BlobContaine
         assert container.client.download_blob("a.csv").readall() == b"new"
         with pytest.raises(NotFound, match=r"no local file 'gone.csv'"):
             await blobs.upload_file(tmp_path / "gone.csv")
-        with pytest.raises(InvalidRequest, match="blob_name"):
+        with pytest.raises(InvalidRequest, match="is no name for a new blob"):
             await blobs.upload_file(tmp_path / "a.csv", "../up.csv")
 
 

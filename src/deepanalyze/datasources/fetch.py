@@ -19,7 +19,7 @@ from deepanalyze.datasources.capabilities import (
     SupportsItemDownload,
     SupportsVersions,
 )
-from deepanalyze.datasources.files import safe_relative_name
+from deepanalyze.datasources.files import landing_name, safe_relative_name
 from deepanalyze.datasources.limits import Limits
 from deepanalyze.datasources.paths import printable
 from deepanalyze.errors import FileTooLarge, InvalidRequest, NotSupported
@@ -314,7 +314,7 @@ def local_names(paths: Sequence[str], save_as: str | None = None) -> list[str]:
     shared = {base for base, count in Counter(base.casefold() for base in bases).items() if count > 1}
     folder = "" if save_as is None else safe_relative_name(save_as) + "/"
     wanted = [path if base.casefold() in shared else base for path, base in zip(paths, bases, strict=True)]
-    return _distinct([folder + safe_relative_name(name) for name in wanted])
+    return _distinct([folder + landing_name(name) for name in wanted])
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepanalyze.datasources.base import DataItem, DataSourceConnector, OnProgress
 from deepanalyze.datasources.capabilities import Downloaded, Head
-from deepanalyze.datasources.files import safe_relative_name
+from deepanalyze.datasources.files import landing_name
 from deepanalyze.datasources.paths import printable
 from deepanalyze.errors import AlreadyExists, InvalidRequest
 
@@ -54,7 +54,7 @@ class FileSource(DataSourceConnector):
                 param="path",
             )
         await asyncio.to_thread(Path(workspace).mkdir, parents=True, exist_ok=True)
-        wanted = Path(workspace) / safe_relative_name(found[0].name.replace("/", "_"))
+        wanted = Path(workspace) / landing_name(found[0].name.replace("/", "_"))
         number = 1
         while True:
             destination = wanted if number == 1 else wanted.with_stem(f"{wanted.stem}-{number}")

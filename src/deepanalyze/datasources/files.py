@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -13,8 +14,14 @@ from typing import BinaryIO
 from deepanalyze.errors import InvalidRequest
 
 _MAX_PART_BYTES = 200
+_MAX_NAME_BYTES = 1000
+_MAX_DEPTH = 20
+_KEPT_FOLDERS, _KEPT_BYTES = 8, 400  # of a path that is too deep or too long
 _BUFFER_BYTES = 1024**2
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\\]")
+_SUFFIXES = re.compile(r"(\.[^.]{1,10}){1,2}\Z")  # as `.csv.gz`
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f\u0080-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\\]"
+)
 
 
 @contextlib.contextmanager
@@ -65,9 +72,28 @@ def safe_relative_name(name: str) -> str:
     if not any(parts) or not name.strip("/ "):
         raise InvalidRequest(f"{name!r} cannot be a file's name", param="save_as")
     safe = "/".join(part or "_" for part in parts)
-    if len(safe.encode()) > 1000:
-        raise InvalidRequest(f"the file name {safe[:60]!r}… is longer than 1000 bytes", param="save_as")
+    if len(safe.encode()) > _MAX_NAME_BYTES:
+        raise InvalidRequest(
+            f"the file name {safe[:60]!r}… is longer than {_MAX_NAME_BYTES} bytes", param="save_as"
+        )
     return safe
+
+
+def landing_name(path: str) -> str:
+    """Where a file of a source lands, whatever its path there holds: as `safe_relative_name`, but never refused. Of a
+    path that is too deep or too long the first folders and the last part are kept, and a digest of the whole between
+    them.
+    """
+    parts = [_safe_part(part) or "_" for part in path.strip("/").split("/")]
+    name = "/".join(part if part.strip() else "_" for part in parts)
+    if len(parts) <= _MAX_DEPTH and len(name.encode()) <= _MAX_NAME_BYTES:
+        return name
+    kept: list[str] = []
+    for part in parts[: min(_KEPT_FOLDERS, len(parts) - 1)]:
+        if len("/".join([*kept, part]).encode()) > _KEPT_BYTES:
+            break
+        kept.append(part)
+    return "/".join([*kept, hashlib.sha256(path.encode(errors="surrogatepass")).hexdigest()[:16], parts[-1]])
 
 
 def _safe_part(part: str) -> str:
@@ -76,8 +102,7 @@ def _safe_part(part: str) -> str:
     part = _CONTROL.sub(lambda found: f"_{ord(found[0]):02x}", part)
     if len(part.encode()) <= _MAX_PART_BYTES:
         return part
-    stem, dot, suffix = part.rpartition(".")
-    if not dot or len(suffix) > 20:
-        stem, suffix = part, ""
-    keep = _MAX_PART_BYTES - len(suffix.encode()) - 1
-    return stem.encode()[:keep].decode(errors="ignore") + dot * bool(suffix) + suffix
+    found = _SUFFIXES.search(part)
+    suffix = found[0] if found else ""
+    keep = _MAX_PART_BYTES - len(suffix.encode())
+    return part.removesuffix(suffix).encode()[:keep].decode(errors="ignore") + suffix

@@ -16,7 +16,12 @@ from deepanalyze.datasources.capabilities import Downloaded, Head
 from deepanalyze.datasources.connectors.azure_blob import properties, search
 from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
 from deepanalyze.datasources.connectors.azure_blob.examples import EXAMPLES, PATH_PATTERNS
-from deepanalyze.datasources.connectors.azure_blob.names import BlobRef, check_characters, check_name
+from deepanalyze.datasources.connectors.azure_blob.names import (
+    BlobRef,
+    check_characters,
+    check_name,
+    check_one,
+)
 from deepanalyze.datasources.connectors.azure_blob.paging import Pages
 from deepanalyze.datasources.connectors.azure_blob.transfer import Downloads
 from deepanalyze.datasources.connectors.azure_blob.uploading import Upload, uploaded
@@ -82,7 +87,8 @@ class AzureBlobConnector(FileSource):
             self._open = session
             for warning in self._warnings():
                 _log.warning(
-                    "credentials of a data source", extra={"source_id": self.config.id, "warning": warning}
+                    "credentials of a data source need attention",
+                    extra={"source_id": self.config.id, "warning": warning},
                 )
 
     async def disconnect(self) -> None:
@@ -190,7 +196,7 @@ class AzureBlobConnector(FileSource):
         self, path: str, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
     ) -> Downloaded:
         """Of a version or snapshot too, named by `?versionid=…` or `?snapshot=…` behind the name, as in the portal."""
-        check_name(path)
+        check_one(path)
         session, downloads = self._downloads()
         return await session.run(
             downloads.whole(path, destination, max_bytes=max_bytes, on_progress=on_progress)
@@ -199,14 +205,14 @@ class AzureBlobConnector(FileSource):
     async def download_item(
         self, item: DataItem, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
     ) -> Downloaded:
-        check_name(item.path)
+        check_characters(item.path)  # whatever else the name holds, the ETag says which blob is meant
         session, downloads = self._downloads()
         return await session.run(
             downloads.listed(item, destination, max_bytes=max_bytes, on_progress=on_progress)
         )
 
     async def head(self, path: str, destination: Path, *, length: int) -> Head:
-        check_name(path)
+        check_one(path)
         session, downloads = self._downloads()
         return await session.run(downloads.head(path, destination, length=length))
 
@@ -225,7 +231,7 @@ class AzureBlobConnector(FileSource):
         return ref.path
 
     async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        check_name(identifier)
+        check_one(identifier)
         session = self._session
         found = await session.run(session.properties(identifier))
         return properties.describe(found, await self._tags(session, identifier, found))
@@ -282,7 +288,8 @@ class AzureBlobConnector(FileSource):
                 "set read_only to false to allow it"
             )
         check_name(name, "blob_name")
-        if name.endswith("/") or BlobRef.parse(name).is_version:
+        dots = any(part in (".", "..") for part in name.split("/"))
+        if dots or name.endswith("/") or BlobRef.parse(name).is_version:
             raise InvalidRequest(f"'{printable(name)}' is no name for a new blob", param="blob_name")
         prefix = self._settings.upload_prefix
         if prefix is not None and not name.startswith(prefix):

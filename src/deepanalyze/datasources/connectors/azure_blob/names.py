@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -59,10 +60,24 @@ def check_name(name: str, param: str = "path") -> None:
         raise InvalidRequest(
             f"{param} is longer than the {_MAX_LENGTH} characters of a blob's name", param=param
         )
-    if any(part in (".", "..") for part in name.split("/")):
+
+
+def check_one(name: str) -> None:
+    """Of a single blob, that is asked for by its name. Raises InvalidRequest."""
+    check_name(name)
+    if leads_out(name):
         raise InvalidRequest(
-            f"{param} has a part '.' or '..', which the way to Azure would fold away", param=param
+            "path leads out of the container by its '..'; a blob that is called so can be fetched by a prefix or a "
+            "pattern that it matches",
+            param="path",
         )
+
+
+def leads_out(name: str) -> bool:
+    """Whether a service that folded the name's `..` would look outside of the container."""
+    container = "/\0"  # which no part of a name can be
+    folded = posixpath.normpath(f"{container}/{name}")
+    return folded != container and not folded.startswith(f"{container}/")
 
 
 def check_characters(name: str, param: str = "path") -> None:

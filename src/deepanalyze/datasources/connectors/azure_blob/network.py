@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from deepanalyze.datasources.connectors.azure_blob.account import is_address
 from deepanalyze.datasources.policy import NetworkPolicy
@@ -41,6 +45,30 @@ class CheckedResolver(AbstractResolver):
 
     async def close(self) -> None:
         pass
+
+
+class UnfoldedSession:
+    """aiohttp's session as the SDK's transport uses it, but for the `..` that a blob's name may have in it: aiohttp
+    would fold it, and so ask for another blob. Paths are quoted as the SDK signs them.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self.auto_decompress = session.auto_decompress
+
+    async def request(self, method: str, url: str, **options: Any) -> aiohttp.ClientResponse:
+        parts = urlsplit(url)
+        quoted = urlunsplit(parts._replace(path=str(URL(parts.path))))
+        return await self._session.request(method, URL(quoted, encoded=True), **options)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
 
 
 async def check_address(host: str, policy: NetworkPolicy) -> None:

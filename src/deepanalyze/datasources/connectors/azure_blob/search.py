@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from deepanalyze.datasources.base import DataItem
+from deepanalyze.datasources.connectors.azure_blob.names import leads_out
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
 from deepanalyze.datasources.glob import Glob, is_glob
 from deepanalyze.datasources.paths import printable
@@ -72,6 +73,8 @@ async def _collect(
 
 
 async def _exact(session: ContainerSession, name: str) -> DataItem | None:
+    if leads_out(name):
+        return None
     try:
         return item_of(await session.run(session.properties(name)))
     except BlobNotFound:

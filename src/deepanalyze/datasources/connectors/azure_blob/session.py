@@ -27,7 +27,11 @@ from deepanalyze.datasources.connectors.azure_blob.errors import BlobErrors
 from deepanalyze.datasources.connectors.azure_blob.lister import Lister
 from deepanalyze.datasources.connectors.azure_blob.listing import Page
 from deepanalyze.datasources.connectors.azure_blob.names import BlobRef
-from deepanalyze.datasources.connectors.azure_blob.network import CheckedResolver, check_address
+from deepanalyze.datasources.connectors.azure_blob.network import (
+    CheckedResolver,
+    UnfoldedSession,
+    check_address,
+)
 from deepanalyze.datasources.connectors.azure_blob.retries import BoundedRetry
 from deepanalyze.datasources.connectors.azure_blob.store import RangeReader
 from deepanalyze.datasources.connectors.azure_blob.tls import trusting
@@ -210,7 +214,8 @@ class ContainerSession:
             trust_env=not is_local(self._account.host),  # proxies lead outwards
             auto_decompress=False,
         )
-        return AioHttpTransport(session=http, connection_timeout=self._connect_s, read_timeout=_STALL_S)
+        session: Any = UnfoldedSession(http)
+        return AioHttpTransport(session=session, connection_timeout=self._connect_s, read_timeout=_STALL_S)
 
     def _sdk_client(self, transport: AioHttpTransport) -> ContainerClient:
         return ContainerClient(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deepanalyze.datasources.base import DataItem, OnProgress, Progress
 from deepanalyze.datasources.capabilities import Downloaded, Head
-from deepanalyze.datasources.connectors.azure_blob.names import BlobRef
+from deepanalyze.datasources.connectors.azure_blob.names import BlobRef, leads_out
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
 from deepanalyze.datasources.files import atomic_file
 from deepanalyze.datasources.paths import printable
@@ -69,7 +69,8 @@ class Downloads:
             try:
                 return await self._whole(known, destination, max_bytes, on_progress)
             except Stale:  # since it was listed; it is read as it is now
-                pass
+                if leads_out(item.path):
+                    raise
         return await self.whole(item.path, destination, max_bytes=max_bytes, on_progress=on_progress)
 
     async def head(self, path: str, destination: Path, *, length: int) -> Head:
