@@ -14,7 +14,7 @@ from deepanalyze.datasources import AzureBlobConnector, DataSourceConfig
 from deepanalyze.datasources.fetch import DataReference, fetch
 from deepanalyze.datasources.limits import Limits
 
-LIMITS = Limits(max_file_bytes=1024**4)
+LIMITS = Limits(max_file_bytes=1024**4, max_fetch_bytes=1024**4)
 
 
 class Connector:

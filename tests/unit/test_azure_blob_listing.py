@@ -27,7 +27,8 @@ def test_a_page() -> None:
             blob(
                 "a/b.csv",
                 "<Last-Modified>Wed, 01 Jan 2020 00:00:00 GMT</Last-Modified><Etag>0x8D</Etag>"
-                "<Content-Length>7</Content-Length><Content-Type>text/csv</Content-Type><AccessTier>Hot</AccessTier>",
+                "<Content-Length>7</Content-Length><Content-Type>text/csv</Content-Type><Content-Encoding>gzip</Content-Encoding>"
+                "<Content-MD5>1B2M2Y8AsgTpgAmY7PhCfg==</Content-MD5><AccessTier>Hot</AccessTier>",
             )
             + "<BlobPrefix><Name>a/c/</Name></BlobPrefix>",
             marker="next one",
@@ -41,7 +42,13 @@ def test_a_page() -> None:
         7,
         1577836800,
     )
-    assert file.metadata == {"content_type": "text/csv", "etag": '"0x8D"', "tier": "Hot"}
+    assert file.metadata == {
+        "content_type": "text/csv",
+        "content_encoding": "gzip",
+        "etag": '"0x8D"',
+        "md5": "1B2M2Y8AsgTpgAmY7PhCfg==",
+        "tier": "Hot",
+    }
     assert (folder.kind, folder.path, folder.name, folder.size) == ("folder", "a/c/", "c", None)
     assert found.next_marker == "next one"
 

@@ -19,7 +19,16 @@ from deepanalyze.datasources.paths import base_name
 
 _PIECE_BYTES = 32 * 1024
 _HTTP_DATE_LENGTH = len("Wed, 01 Jan 2020 00:00:00 GMT")
-_WANTED = ("Last-Modified", "Etag", "ResourceType", "Content-Length", "Content-Type", "AccessTier")
+_WANTED = (
+    "Last-Modified",
+    "Etag",
+    "ResourceType",
+    "Content-Length",
+    "Content-Type",
+    "Content-Encoding",
+    "Content-MD5",
+    "AccessTier",
+)
 _TAGS = tuple((name, f"<{name}>", len(name) + 2) for name in _WANTED)
 _BEGINNING = re.compile(
     r'\ufeff?(<\?xml version="1\.0" encoding="utf-8"[^<>]*\?>\s*)?<EnumerationResults[\s>]', re.IGNORECASE
@@ -186,7 +195,9 @@ def _blob(path: str, properties: Mapping[str, str | None], days: dict[str, int])
         modified_at=_unix(modified, days) if modified else None,
         metadata={
             "content_type": get("Content-Type") or None,
+            "content_encoding": get("Content-Encoding") or None,
             "etag": _quoted(etag) if etag else None,
+            "md5": get("Content-MD5") or None,
             "tier": get("AccessTier") or None,
         },
     )
