@@ -36,7 +36,7 @@ class Connector:
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[AzureBlobConnector]:
-    config = {"connection_string": blobs.CONNECTION, "container_name": blobs.CONTAINER}
+    config = {"connection_string": blobs.CONNECTION, "container_name": blobs.CONTAINER, "verify": True}
     async with AzureBlobConnector(DataSourceConfig("bench", "azure_blob", "bench", config)) as connector:
         yield connector
 
