@@ -10,19 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
-import math
 import os
 import statistics
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
 
-from benchmarks.measure import ROOT, python
+from benchmarks.rounds import (
+    OURS,
+    Figures,
+    Rounds,
+    Way,
+    best_of,
+    print_delays,
+    print_table,
+    print_verdict,
+    process,
+    ratio,
+    run_rounds,
+    script,
+)
 from deepanalyze.devservices import Services, open_services
 
 SIZES = tuple(
@@ -34,7 +43,6 @@ ROUNDS = {
 }
 PANDAS_LIMIT = 1_000_000  # above it pandas needs gigabytes and minutes
 
-OURS = "this project"
 PSQL = "psql \\copy"
 CSV = {
     OURS: "this_project",
@@ -66,10 +74,6 @@ SELECT i AS id, i % 1000 AS small, (i * 0.37)::numeric(12, 2) AS amount, i / 7.0
 FROM generate_series(1, {rows}) AS i
 """
 
-Figures = dict[str, float]
-Way = Callable[[], Figures]
-Rounds = Mapping[str, Sequence[Figures]]
-
 
 def main() -> None:
     asyncio.run(_main())
@@ -88,29 +92,16 @@ def _compare(services: Services, rows: int, directory: Path) -> None:
         connection.execute("DROP TABLE IF EXISTS bench")
         connection.execute(TABLE.format(rows=rows).encode())
         connection.execute("VACUUM ANALYZE bench")
-    environment = {**os.environ, "BENCH_DSN": dsn, "BENCH_ROWS": str(rows)}
+    environment = {"BENCH_DSN": dsn, "BENCH_ROWS": str(rows)}
     csv, parquet = (_Files(directory, format, rows, environment) for format in ("csv", "parquet"))
-    to_csv = _run(csv, {PSQL: csv.psql, **csv.scripts(CSV)}, ROUNDS[rows])
+    to_csv = csv.run({PSQL: csv.psql, **csv.scripts(CSV)})
     _print_csv(rows, to_csv)
-    to_parquet = _run(parquet, parquet.scripts(PARQUET), ROUNDS[rows])
+    to_parquet = parquet.run(parquet.scripts(PARQUET))
     _print_parquet(rows, to_parquet)
     if rows >= 1_000_000:
         for files in (csv, parquet):
-            _print_delays(rows, files.format, [files.script("loop_delay") for _ in range(ROUNDS[rows])])
-
-
-def _run(files: _Files, ways: Mapping[str, Way], rounds: int) -> Rounds:
-    """All in turn, after one round that does not count."""
-    results: dict[str, list[Figures]] = {name: [] for name in ways}
-    for round_ in range(rounds + 1):
-        for name, way in ways.items():
-            files.out.unlink(missing_ok=True)
-            figures = way()
-            if (written := files.written()) != files.rows:
-                raise AssertionError(f"{name} wrote {written} rows of {files.rows}")
-            if round_:
-                results[name].append(figures)
-    return results
+            delays = [files.script("loop_delay") for _ in range(ROUNDS[rows])]
+            print_delays(f"three exports of {rows:,} rows to {files.format}", delays, DELAY_MS)
 
 
 class _Files:
@@ -130,26 +121,20 @@ class _Files:
         }
 
     def script(self, name: str) -> Figures:
-        command = python("-m", f"benchmarks.ways.{name}")
-        done = subprocess.run(
-            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"{name}: {done.stderr}")
-        figures: Figures = json.loads(done.stdout.splitlines()[-1])
-        return figures
+        return script(name, self._environment)
 
     def psql(self) -> Figures:
         command = [str(_psql_program()), self._environment["BENCH_DSN"], "-qX"]
-        command += ["-c", f"\\copy (SELECT * FROM bench) TO '{self.out}' CSV HEADER"]
-        began = time.perf_counter()
-        process = subprocess.Popen(command, env=self._environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command)
-        return {"wall_s": wall_s, "cpu_s": usage.ru_utime + usage.ru_stime, "growth_mib": math.nan}
+        return process([*command, "-c", f"\\copy (SELECT * FROM bench) TO '{self.out}' CSV HEADER"])
+
+    def run(self, ways: Mapping[str, Way]) -> Rounds:
+        def check(name: str) -> None:
+            if (written := self.written()) != self.rows:
+                raise AssertionError(f"{name} wrote {written} rows of {self.rows}")
+
+        return run_rounds(
+            ways, ROUNDS[self.rows], before=lambda: self.out.unlink(missing_ok=True), check=check
+        )
 
     def written(self) -> int:
         if self.format == "parquet":
@@ -169,54 +154,20 @@ def _psql_program() -> Path:
 
 def _print_csv(rows: int, results: Rounds) -> None:
     print(f"\n{rows:,} rows to CSV, as ratios to psql (medians of {len(results[PSQL])} interleaved rounds)")
-    _print_table(results, results[PSQL])
-    wall, cpu = (_ratio(results[OURS], results[PSQL], figure) for figure in ("wall_s", "cpu_s"))
+    print_table(results, results[PSQL])
+    wall, cpu = (ratio(results[OURS], results[PSQL], figure) for figure in ("wall_s", "cpu_s"))
     growth = statistics.median(run["growth_mib"] for run in results[OURS])
-    _print_verdict(f"wall {wall:.2f}", CSV_WALL, wall)
-    _print_verdict(f"CPU {cpu:.2f}", CSV_CPU, cpu)
-    _print_verdict(f"growth {growth:.1f} MiB", CSV_GROWTH_MIB, growth)
+    print_verdict(f"wall {wall:.2f}", CSV_WALL, wall)
+    print_verdict(f"CPU {cpu:.2f}", CSV_CPU, cpu)
+    print_verdict(f"growth {growth:.1f} MiB", CSV_GROWTH_MIB, growth)
 
 
 def _print_parquet(rows: int, results: Rounds) -> None:
     """Compared with the peer that has the better median of its own, figure by figure."""
-    best: list[Figures] = [{} for _ in results[OURS]]
-    for figure in ("wall_s", "cpu_s"):
-        better = min(PEERS, key=lambda name: statistics.median(run[figure] for run in results[name]))
-        for figures, run in zip(best, results[better], strict=True):
-            figures[figure] = run[figure]
+    best = best_of(results, PEERS)
     print(
         f"\n{rows:,} rows to Parquet, as ratios to the better of {' and '.join(PEERS)} (medians of {len(best)} rounds)"
     )
-    _print_table(results, best)
-    wall = _ratio(results[OURS], best, "wall_s")
-    _print_verdict(f"wall {wall:.2f}", PARQUET_WALL, wall)
-
-
-def _print_table(results: Rounds, first: Sequence[Figures]) -> None:
-    print(f"{'':28}{'wall s':>9}{'ratio':>8}{'cpu s':>9}{'ratio':>8}{'growth MiB':>12}")
-    for name, runs in results.items():
-        wall, cpu, growth = (
-            statistics.median(run[figure] for run in runs) for figure in ("wall_s", "cpu_s", "growth_mib")
-        )
-        grown = "–" if math.isnan(growth) else f"{growth:.1f}"
-        print(
-            f"{name:28}{wall:9.3f}{_ratio(runs, first, 'wall_s'):8.2f}"
-            f"{cpu:9.3f}{_ratio(runs, first, 'cpu_s'):8.2f}{grown:>12}"
-        )
-
-
-def _ratio(runs: Sequence[Figures], first: Sequence[Figures], figure: str) -> float:
-    """The median of the ratios round by round, so that a drifting machine counts for both sides."""
-    return statistics.median(a[figure] / b[figure] for a, b in zip(runs, first, strict=True))
-
-
-def _print_delays(rows: int, format: str, runs: Sequence[Figures]) -> None:
-    figures = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-    worst = max(run["max_ms"] for run in runs)
-    told = ", ".join(f"{name.removesuffix('_ms')} {value:.1f} ms" for name, value in figures.items())
-    print(f"\nthe event loop's delay during three exports of {rows:,} rows to {format}: {told}")
-    _print_verdict(f"worst {worst:.1f} ms", DELAY_MS, worst)
-
-
-def _print_verdict(told: str, limit: float, figure: float) -> None:
-    print(f"  {OURS}: {told}, {'within' if figure <= limit else 'OVER'} the limit of {limit:g}")
+    print_table(results, best)
+    wall = ratio(results[OURS], best, "wall_s")
+    print_verdict(f"wall {wall:.2f}", PARQUET_WALL, wall)

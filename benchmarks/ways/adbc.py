@@ -5,7 +5,7 @@ from pathlib import Path
 from adbc_driver_postgresql import dbapi
 
 from benchmarks.ways.arrow_writers import write
-from benchmarks.ways.inside import measure, uri
+from benchmarks.ways.query import measure, uri
 
 with dbapi.connect(uri()) as connection, connection.cursor() as cursor:
 

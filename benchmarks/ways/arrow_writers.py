@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from benchmarks.ways.inside import FORMAT
+from benchmarks.ways.query import FORMAT
 
 
 def write(batches: pa.RecordBatchReader, file: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from benchmarks.ways.inside import measure_async, uri
+from benchmarks.ways.query import measure_async, uri
 
 
 async def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import connectorx
 
 from benchmarks.ways.arrow_writers import write
-from benchmarks.ways.inside import measure, uri
+from benchmarks.ways.query import measure, uri
 
 
 def transfer(query: str, file: Path) -> None:

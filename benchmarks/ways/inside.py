@@ -1,57 +1,25 @@
-"""Measuring a transfer inside its own process: wall time, CPU time and how much its peak memory grew."""
+"""Measuring a transfer inside its own process: wall time, CPU time, how much its peak memory grew, and how late the
+event loop ran.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import re
+import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
-from psycopg.conninfo import conninfo_to_dict
-
-DSN = os.environ["BENCH_DSN"]
-OUT = Path(os.environ["BENCH_OUT"])
-FORMAT = os.environ["BENCH_FORMAT"]
-QUERY = "SELECT * FROM bench"
-
-
-def measure(transfer: Callable[[str, Path], object]) -> None:
-    """Runs `transfer(query, file)` on one row first, so that nobody pays for libraries' first use."""
-    with _rehearsal() as (query, file):
-        transfer(query, file)
-    with _measured():
-        transfer(QUERY, OUT)
-
-
-async def measure_async(transfer: Callable[[str, Path], Awaitable[object]]) -> None:
-    with _rehearsal() as (query, file):
-        await transfer(query, file)
-    with _measured():
-        await transfer(QUERY, OUT)
-
-
-def uri() -> str:
-    """For those who take no other form."""
-    parts = conninfo_to_dict(DSN)
-    password = quote(str(parts.get("password") or ""), safe="")
-    return f"postgresql://{parts['user']}:{password}@{parts['host']}:{parts['port']}/{parts['dbname']}"
+_INTERVAL_S = 0.002
 
 
 @contextmanager
-def _rehearsal() -> Iterator[tuple[str, Path]]:
-    file = OUT.with_name("rehearsal")
-    try:
-        yield f"{QUERY} LIMIT 1", file
-    finally:
-        file.unlink(missing_ok=True)
-
-
-@contextmanager
-def _measured() -> Iterator[None]:
+def measured() -> Iterator[None]:
+    """Prints the figures as JSON."""
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _status("VmRSS")
     wall, cpu = time.perf_counter(), time.process_time()
@@ -62,6 +30,19 @@ def _measured() -> Iterator[None]:
         "growth_mib": (_status("VmHWM") - before) / 1024,
     }
     print(json.dumps(figures))
+
+
+async def print_delays(work: Coroutine[Any, Any, object]) -> None:
+    """How late the event loop runs what is due while `work` runs, in milliseconds, as JSON."""
+    working = asyncio.create_task(work)
+    delays = []
+    while not working.done():
+        due = time.perf_counter() + _INTERVAL_S
+        await asyncio.sleep(_INTERVAL_S)
+        delays.append((time.perf_counter() - due) * 1000)
+    await working
+    percentiles = statistics.quantiles(delays, n=100, method="inclusive")
+    print(json.dumps({"p50_ms": percentiles[49], "p99_ms": percentiles[98], "max_ms": max(delays)}))
 
 
 def _status(name: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.ways.inside import DSN, measure
+from benchmarks.ways.query import DSN, measure
 
 with psycopg.connect(DSN) as connection:
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import statistics
-import time
 
-from benchmarks.ways.inside import FORMAT, OUT, QUERY
+from benchmarks.ways.inside import print_delays
+from benchmarks.ways.query import FORMAT, OUT, QUERY
 from benchmarks.ways.this_project import ROWS, opened
 
 EXPORTS = 3
-INTERVAL_S = 0.002
 
 
 async def main() -> None:
@@ -28,15 +25,7 @@ async def main() -> None:
                     file.unlink(missing_ok=True)
 
         await export(f"{QUERY} LIMIT 1")
-        exporting = asyncio.create_task(export(QUERY))
-        delays = []
-        while not exporting.done():
-            due = time.perf_counter() + INTERVAL_S
-            await asyncio.sleep(INTERVAL_S)
-            delays.append((time.perf_counter() - due) * 1000)
-        await exporting
-    percentiles = statistics.quantiles(delays, n=100)
-    print(json.dumps({"p50_ms": percentiles[49], "p99_ms": percentiles[98], "max_ms": max(delays)}))
+        await print_delays(export(QUERY))
 
 
 asyncio.run(main())

@@ -6,7 +6,7 @@ import pandas as pd
 import psycopg
 from sqlalchemy import create_engine
 
-from benchmarks.ways.inside import DSN, FORMAT, measure
+from benchmarks.ways.query import DSN, FORMAT, measure
 
 engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(DSN))
 

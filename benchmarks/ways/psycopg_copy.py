@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.ways.inside import DSN, measure_async
+from benchmarks.ways.query import DSN, measure_async
 
 
 async def main() -> None:

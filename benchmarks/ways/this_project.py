@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.ways.inside import DSN, FORMAT, measure_async
+from benchmarks.ways.query import DSN, FORMAT, measure_async
 from deepanalyze.datasources import DataSourceConfig, PostgreSQLConnector
 
 ROWS = int(os.environ["BENCH_ROWS"])

@@ -27,7 +27,8 @@ def test_a_page() -> None:
             blob(
                 "a/b.csv",
                 "<Last-Modified>Wed, 01 Jan 2020 00:00:00 GMT</Last-Modified><Etag>0x8D</Etag>"
-                "<Content-Length>7</Content-Length><Content-Type>text/csv</Content-Type><AccessTier>Hot</AccessTier>",
+                "<Content-Length>7</Content-Length><Content-Type>text/csv</Content-Type><Content-Encoding>gzip</Content-Encoding>"
+                "<Content-MD5>1B2M2Y8AsgTpgAmY7PhCfg==</Content-MD5><AccessTier>Hot</AccessTier>",
             )
             + "<BlobPrefix><Name>a/c/</Name></BlobPrefix>",
             marker="next one",
@@ -41,7 +42,13 @@ def test_a_page() -> None:
         7,
         1577836800,
     )
-    assert file.metadata == {"content_type": "text/csv", "etag": '"0x8D"', "tier": "Hot"}
+    assert file.metadata == {
+        "content_type": "text/csv",
+        "content_encoding": "gzip",
+        "etag": '"0x8D"',
+        "md5": "1B2M2Y8AsgTpgAmY7PhCfg==",
+        "tier": "Hot",
+    }
     assert (folder.kind, folder.path, folder.name, folder.size) == ("folder", "a/c/", "c", None)
     assert found.next_marker == "next one"
 
@@ -65,6 +72,77 @@ def test_a_page_larger_than_what_is_parsed_at_once() -> None:
     found = parse_page(page("".join(map(blob, names))))
     assert [item.path for item in found.items] == names
     assert found.next_marker is None
+
+
+def test_names_with_entities() -> None:
+    listed = "<Blob><Name>a&amp;b&#13;&#x9;&lt;c&gt;&quot;&apos;.csv</Name><Properties><Etag>&quot;0x8D&quot;</Etag>"
+    (item,) = parse_page(page(f"{listed}<Content-Length>1</Content-Length></Properties></Blob>")).items
+    assert item.path == "a&b\r\t<c>\"'.csv"
+    assert item.metadata["etag"] == '"0x8D"'
+
+
+def test_metadata_are_no_properties() -> None:
+    own = "<Metadata><Etag>forged</Etag><Content-Length>9</Content-Length></Metadata></Blob>"
+    (item,) = parse_page(page(blob("x").replace("</Blob>", own))).items
+    assert (item.size, item.metadata["etag"]) == (5, None)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        pytest.param(
+            "\n  <Blob>\n    <Name>a</Name>\n    <Properties>\n      <Content-Length>5</Content-Length>\n"
+            "    </Properties>\n  </Blob>\n  <BlobPrefix>\n    <Name>b/</Name>\n  </BlobPrefix>\n  ",
+            id="indented",
+        ),
+        pytest.param(
+            "<!-- <Blob> -->" + blob("a") + "<BlobPrefix><Name>b/</Name></BlobPrefix>", id="comment"
+        ),
+        pytest.param(
+            blob("a").replace(">a<", "><![CDATA[a]]><") + "<BlobPrefix><Name>b/</Name></BlobPrefix>",
+            id="CDATA",
+        ),
+        pytest.param(
+            blob("a", attributes=" Encoded='true'") + "<BlobPrefix><Name >b/</Name ></BlobPrefix>",
+            id="attributes",
+        ),
+        pytest.param(
+            "<Blob><Deleted>false</Deleted><Name>a</Name><Properties><Content-Length >5</Content-Length >"
+            "</Properties></Blob><BlobPrefix><Properties/><Name>b/</Name></BlobPrefix>",
+            id="order",
+        ),
+    ],
+)
+def test_other_ways_to_write_a_listing(listed: str) -> None:
+    found = parse_page(page(listed, marker="&lt;2&gt;"))
+    assert [(item.kind, item.path, item.size) for item in found.items] == [
+        ("blob", "a", 5),
+        ("folder", "b/", None),
+    ]
+    assert found.next_marker == "<2>"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "iso-8859-1"])
+def test_other_encodings(encoding: str) -> None:
+    body = page(blob("ä")).decode().removeprefix("\ufeff").replace("utf-8", encoding).encode(encoding)
+    assert [item.path for item in parse_page(body).items] == ["ä"]
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("Wed, 01 Jan 2020 23:59:58 GMT", 1577923198),
+        ("Wed, 1 Jan 2020 23:59:58 GMT", 1577923198),
+        ("Wed, 01 Jan 2020 23:59:58 +0100", 1577919598),
+        ("yesterday", None),
+        ("aaaaaaaaaaaaaaaaaaa:aa:aa GMT", None),
+        ("", None),
+    ],
+)
+def test_dates(date: str, seconds: int | None) -> None:
+    properties = f"<Last-Modified>{date}</Last-Modified><Content-Length>5</Content-Length>"
+    (item,) = parse_page(page(blob("x", properties))).items
+    assert item.modified_at == seconds
 
 
 @pytest.mark.parametrize(

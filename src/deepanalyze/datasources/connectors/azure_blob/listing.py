@@ -1,13 +1,14 @@
 """Pages of a container's listing, as Azure sends them.
 
-The SDK spends 0.2 ms on the event loop for every listed blob; reading the XML ourselves costs a tenth of that, in a
-worker thread, and takes every name that Azure allows.
+The SDK spends 0.2 ms on the event loop for every listed blob. Here a worker thread cuts the few wanted values out of
+the text, for a twentieth of that; what is not written just as Azure and Azurite write it goes to an XML parser.
 """
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 from typing import cast
@@ -17,6 +18,23 @@ from deepanalyze.datasources.base import DataItem
 from deepanalyze.datasources.paths import base_name
 
 _PIECE_BYTES = 32 * 1024
+_HTTP_DATE_LENGTH = len("Wed, 01 Jan 2020 00:00:00 GMT")
+_WANTED = (
+    "Last-Modified",
+    "Etag",
+    "ResourceType",
+    "Content-Length",
+    "Content-Type",
+    "Content-Encoding",
+    "Content-MD5",
+    "AccessTier",
+)
+_TAGS = tuple((name, f"<{name}>", len(name) + 2) for name in _WANTED)
+_BEGINNING = re.compile(
+    r'\ufeff?(<\?xml version="1\.0" encoding="utf-8"[^<>]*\?>\s*)?<EnumerationResults[\s>]', re.IGNORECASE
+)
+_NAME = re.compile(r'\s*<Name( Encoded="true")?>([^<>]*)</Name>')
+_NEEDS_PARSER = re.compile(r"[&\r]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +56,98 @@ def listing_query(prefix: str, *, folders: bool, marker: str | None, max_results
 
 def parse_page(body: bytes) -> Page:
     """For worker threads. Raises ValueError for what is not a listing."""
+    try:
+        return _cut(body.decode())
+    except (_Unusual, UnicodeDecodeError):
+        return _parse(body)
+
+
+class _Unusual(Exception):
+    """The text is not written as expected, though it may well be a listing."""
+
+
+def _cut(text: str) -> Page:
+    """Without comments and CDATA, `<` is always markup, so that a tag found in the text is a tag."""
+    if not _BEGINNING.match(text) or "<!" in text or not text.rstrip().endswith("</EnumerationResults>"):
+        raise _Unusual
     items: list[DataItem] = []
+    days: dict[str, int] = {}
+    head, *pieces = text.split("<Blob>")
+    _cut_folders(head, items)
+    rest = head
+    for piece in pieces:
+        blob, closed, rest = piece.partition("</Blob>")
+        if not closed:
+            raise _Unusual
+        item = _cut_blob(blob, days)
+        if item is not None:
+            items.append(item)
+        if rest:
+            _cut_folders(rest, items)
+    return Page(items, _cut_text(rest, "<NextMarker>", rest.rfind("<NextMarker>")))
+
+
+def _cut_folders(text: str, items: list[DataItem]) -> None:
+    _, *pieces = text.split("<BlobPrefix>")
+    items += [_folder(_cut_name(piece)[0]) for piece in pieces]
+
+
+def _cut_blob(text: str, days: dict[str, int]) -> DataItem | None:
+    path, start = _cut_name(text)
+    start = text.find("<Properties>", start)
+    end = text.find("</Properties>", start)
+    if start < 0 or end < 0:
+        raise _Unusual
+    found: dict[str, str | None] = {}
+    for name, tag, length in _TAGS:
+        at = text.find(tag, start, end)
+        if at >= 0:
+            value = text[at + length : text.find("<", at + length)]
+            found[name] = _exact(value) if "&" in value else value
+    if "Content-Length" not in found:
+        raise _Unusual
+    return _blob(path, found, days)
+
+
+def _cut_name(text: str) -> tuple[str, int]:
+    """The name and where it ends."""
+    found = _NAME.match(text)
+    if found is None:
+        raise _Unusual
+    encoded, name = found.groups()
+    if _NEEDS_PARSER.search(name):
+        name = _exact(name)
+    return (unquote(name) if encoded else name), found.end()
+
+
+def _cut_text(text: str, tag: str, at: int) -> str | None:
+    if at < 0:
+        return None
+    start = at + len(tag)
+    return _exact(text[start : text.find("<", start)]) or None
+
+
+def _exact(text: str) -> str:
+    """What a text in XML stands for."""
+    (element,) = _elements(f"<x>{text}</x>".encode())
+    return element.text or ""
+
+
+def _parse(body: bytes) -> Page:
+    items: list[DataItem] = []
+    days: dict[str, int] = {}
     marker: str | None = None
     tag = ""
     for element in _elements(body):
         tag = element.tag
         if tag == "NextMarker":
             marker = element.text or None
-        elif tag in ("Blob", "BlobPrefix"):
-            item = _folder(element) if tag == "BlobPrefix" else _blob(element)
+        elif tag == "BlobPrefix":
+            items.append(_folder(_name(element)))
+            element.clear()
+        elif tag == "Blob":
+            properties = {child.tag: child.text for child in element.iterfind("Properties/*")}
+            item = _blob(_name(element), properties, days)
             items += [item] if item else []
             element.clear()
     if tag != "EnumerationResults":  # the outermost element ends last
@@ -69,40 +170,56 @@ def _elements(body: bytes) -> Iterator[ET.Element]:
         raise ValueError("not XML") from error
 
 
-def _folder(element: ET.Element) -> DataItem:
-    path = _name(element.find("Name"))
+def _name(element: ET.Element) -> str:
+    name = element.find("Name")
+    text = "" if name is None else name.text or ""
+    encoded = name is not None and name.get("Encoded") == "true"  # characters that XML cannot hold
+    return unquote(text) if encoded else text
+
+
+def _folder(path: str) -> DataItem:
     return DataItem(name=base_name(path), path=path, kind="folder")
 
 
-def _blob(element: ET.Element) -> DataItem | None:
-    properties = {child.tag: child.text or "" for child in element.iterfind("Properties/*")}
-    if properties.get("ResourceType") == "directory":  # of a hierarchical namespace
+def _blob(path: str, properties: Mapping[str, str | None], days: dict[str, int]) -> DataItem | None:
+    """None for a directory of a hierarchical namespace."""
+    get = properties.get
+    if get("ResourceType") == "directory":
         return None
-    path = _name(element.find("Name"))
+    size, modified, etag = get("Content-Length"), get("Last-Modified"), get("Etag")
     return DataItem(
         name=base_name(path),
         path=path,
         kind="blob",
-        size=int(properties["Content-Length"]) if properties.get("Content-Length") else None,
-        modified_at=_unix(properties.get("Last-Modified")),
+        size=int(size) if size else None,
+        modified_at=_unix(modified, days) if modified else None,
         metadata={
-            "content_type": properties.get("Content-Type") or None,
-            "etag": _quoted(properties.get("Etag")),
-            "tier": properties.get("AccessTier") or None,
+            "content_type": get("Content-Type") or None,
+            "content_encoding": get("Content-Encoding") or None,
+            "etag": _quoted(etag) if etag else None,
+            "md5": get("Content-MD5") or None,
+            "tier": get("AccessTier") or None,
         },
     )
 
 
-def _name(element: ET.Element | None) -> str:
-    text = "" if element is None else element.text or ""
-    encoded = element is not None and element.get("Encoded") == "true"  # characters that XML cannot hold
-    return unquote(text) if encoded else text
+def _quoted(etag: str) -> str:
+    return f'"{etag.strip(chr(34))}"'
 
 
-def _quoted(etag: str | None) -> str | None:
-    return f'"{etag.strip(chr(34))}"' if etag else None
+def _unix(http_date: str, days: dict[str, int]) -> int | None:
+    """`days` remembers when the days of a page began, because parsing a date costs as much as all the rest."""
+    day, clock = http_date[:16], http_date[17:25]
+    if len(http_date) != _HTTP_DATE_LENGTH or not http_date.endswith(" GMT") or clock[2] + clock[5] != "::":
+        return _parse_date(http_date)
+    if day not in days:
+        began = _parse_date(f"{day} 00:00:00 GMT")
+        if began is None:
+            return None
+        days[day] = began
+    return days[day] + 3600 * int(clock[:2]) + 60 * int(clock[3:5]) + int(clock[6:])
 
 
-def _unix(http_date: str | None) -> int | None:
-    parsed = parsedate_tz(http_date) if http_date else None
+def _parse_date(text: str) -> int | None:
+    parsed = parsedate_tz(text)
     return int(mktime_tz(parsed)) if parsed else None

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from azure.storage.blob.aio import BlobPrefix, ContainerClient
+
+from benchmarks.ways import blobs
+from benchmarks.ways.blobs import Listed
+
+
+class Sdk:
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
+
+    async def download(self, name: str, file: Path) -> None:
+        found = await self._container.download_blob(name, max_concurrency=blobs.RANGES)
+        with file.open("wb") as opened:
+            written = await found.readinto(opened)
+        if written != found.size:
+            raise AssertionError(f"{name} arrived with {written} bytes")
+        blobs.check_file(name, file)
+
+    async def list_all(self, prefix: str) -> Listed:
+        return [
+            (blob.name, blob.size, blob.last_modified.timestamp())
+            async for blob in self._container.list_blobs(prefix)
+        ]
+
+    async def list_level(self, prefix: str) -> list[str]:
+        return [
+            item.name async for item in self._container.walk_blobs(prefix) if isinstance(item, BlobPrefix)
+        ]
+
+
+async def main() -> None:
+    async with ContainerClient.from_connection_string(blobs.CONNECTION, blobs.CONTAINER) as container:
+        await blobs.measure_async(Sdk(container))
+
+
+asyncio.run(main())
