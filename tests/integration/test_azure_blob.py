@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import logging
@@ -14,7 +15,7 @@ import pytest
 from deepanalyze.datasources.base import DataSourceConfig
 from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
 from deepanalyze.datasources.fetch import DataReference, fetch
-from deepanalyze.datasources.limits import Limits, SourceDefaults
+from deepanalyze.datasources.limits import Limits, PoolLimits, SourceDefaults
 from deepanalyze.errors import (
     BlobNotFound,
     DeepAnalyzeError,
@@ -416,6 +417,26 @@ async def test_a_source_may_narrow_its_networks(container: BlobContainer, allowe
         assert "in none of the networks" in str(blobs.last_error)
     async with connector(key_config(container, allowed_networks=["127.0.0.0/8"])) as blobs:
         assert await blobs.list_items() == []
+
+
+@pytest.mark.requirement("10.3")
+async def test_requests_share_a_bounded_number_of_connections(container: BlobContainer) -> None:
+    put(container, {"a.csv": b"x"})
+    limited = SourceDefaults(pool=PoolLimits(max_size=2))
+    seen = []
+    async with connector(key_config(container), defaults=limited) as blobs:
+
+        async def ask() -> None:
+            await blobs.get_metadata("a.csv")
+            seen.append(blobs.pool_stats())
+
+        await asyncio.gather(*(ask() for _ in range(20)))
+        idle = blobs.pool_stats()
+    assert blobs.pool_stats() is None
+    assert max(stats.in_use for stats in seen if stats) <= 2
+    assert max(stats.waiting for stats in seen if stats) > 0
+    assert idle is not None
+    assert (idle.in_use, idle.waiting, idle.max_size, idle.waited) == (0, 0, 2, 18)
 
 
 @pytest.mark.requirement("10.1")

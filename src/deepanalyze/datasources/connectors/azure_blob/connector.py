@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from deepanalyze.datasources.base import DataItem, DataSourceConfig, OnProgress
-from deepanalyze.datasources.capabilities import Downloaded, Head
+from deepanalyze.datasources.capabilities import Downloaded, Head, PoolStats
 from deepanalyze.datasources.connectors.azure_blob import properties, search
 from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
 from deepanalyze.datasources.connectors.azure_blob.examples import EXAMPLES, PATH_PATTERNS
@@ -147,6 +147,9 @@ class AzureBlobConnector(FileSource):
                 "stored_access_policy": sas.policy,
             }
         return info
+
+    def pool_stats(self) -> PoolStats | None:
+        return None if self._open is None else self._open.pool_stats()
 
     def _warnings(self) -> list[str]:
         sas = self._account.sas_facts

@@ -37,6 +37,37 @@ EXAMPLES: Sequence[Mapping[str, Any]] = (
         },
     },
     {
+        "title": "Microsoft Entra, service principal",
+        "description": "An application of your tenant with the role Storage Blob Data Reader; its secret, or "
+        "client_certificate instead.",
+        "config": {
+            "container_name": "sales",
+            "account_url": "https://myaccount.blob.core.windows.net",
+            "credential": "service_principal",
+            "tenant_id": "11111111-2222-3333-4444-555555555555",
+            "client_id": "66666666-7777-8888-9999-000000000000",
+            "client_secret": "made-up",
+        },
+    },
+    {
+        "title": "Microsoft Entra, managed identity",
+        "description": "The identity of the machine that DeepAnalyze runs on; for administrators.",
+        "config": {
+            "container_name": "sales",
+            "account_url": "https://myaccount.blob.core.windows.net",
+            "credential": "managed_identity",
+        },
+    },
+    {
+        "title": "Public container",
+        "description": "Open to all, without any credentials.",
+        "config": {
+            "container_name": "samples",
+            "account_url": "https://myaccount.blob.core.windows.net",
+            "anonymous": True,
+        },
+    },
+    {
         "title": "Azurite, the emulator",
         "description": "On its usual port on this machine.",
         "config": {"container_name": "sales", "connection_string": "UseDevelopmentStorage=true"},
@@ -50,4 +81,8 @@ PATH_PATTERNS: Sequence[Mapping[str, str]] = (
     {"pattern": "**/2024/*.parquet", "description": "in every folder named 2024, at any depth"},
     {"pattern": "logs/2024-0[1-3]-??.json", "description": "`[…]` is one of these characters, `?` any one"},
     {"pattern": "{north,south}/sales.csv", "description": "one of several alternatives"},
+    {
+        "pattern": "orders.csv?versionid=2025-01-31T08:00:00.0000000Z",
+        "description": "an earlier version of a blob; `?snapshot=…` for a snapshot",
+    },
 )

@@ -20,6 +20,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobProperties, ContentSettings
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
+from deepanalyze.datasources.capabilities import PoolStats
 from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount, is_local
 from deepanalyze.datasources.connectors.azure_blob.authorisation import Authorisation
 from deepanalyze.datasources.connectors.azure_blob.config import AzureBlobConfig
@@ -33,6 +34,7 @@ from deepanalyze.datasources.connectors.azure_blob.network import (
     check_address,
 )
 from deepanalyze.datasources.connectors.azure_blob.retries import BoundedRetry
+from deepanalyze.datasources.connectors.azure_blob.slots import Slots
 from deepanalyze.datasources.connectors.azure_blob.store import RangeReader
 from deepanalyze.datasources.connectors.azure_blob.tls import trusting
 from deepanalyze.datasources.connectors.azure_blob.uploading import Upload
@@ -67,7 +69,7 @@ class ContainerSession:
         await check_address(self._account.host, self._network)
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._authorisation)
-            self._slots = asyncio.Semaphore(self._max_connections)
+            self._slots = Slots(self._max_connections)
             self._threads = ThreadPoolExecutor(self._max_connections, thread_name_prefix="azure-blob")
             resources.callback(self._threads.shutdown, wait=False)
             self._reader = RangeReader(
@@ -104,6 +106,9 @@ class ContainerSession:
     def server(self) -> str | None:
         """What the service says of itself, once it was asked for a listing."""
         return self._lister.server
+
+    def pool_stats(self) -> PoolStats:
+        return self._slots.stats()
 
     async def run(self, operation: Coroutine[Any, Any, T]) -> T:
         """Awaits an operation in such a way that `close` can end it without cancelling its caller."""
