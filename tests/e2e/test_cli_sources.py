@@ -16,11 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.blob_sources import sas_config
 from tests.support.postgres_sources import run_sql
 from tests.support.processes import DEADLINE_S, deepanalyze, environment, run, started
 from tests.support.registering import register, register_database
 from tests.support.server import NO_TLS, bearer
-from tests.support.services import PostgresDatabase
+from tests.support.services import BlobContainer, PostgresDatabase
 
 KEY = "a key for the tests of the command line"
 
@@ -175,6 +176,15 @@ def test_a_deep_test_prints_grade_findings_and_script(served: Served) -> None:
     assert certificate["summary"] in printed
     assert all(finding["check"] in printed for finding in certificate["findings"])
     assert script in printed
+
+
+def test_a_token_that_ends_soon_is_warned_of(served: Served, container: BlobContainer) -> None:
+    with served.client() as client:
+        register(client, "lake", "azure_blob", sas_config(container))
+    done = served.remotely("test", "lake")
+    assert done.returncode == 0, done.stderr
+    assert "Warning: the SAS token ends at" in done.stdout
+    assert "sig" not in done.stdout
 
 
 def test_a_test_that_fails_ends_with_one(served: Served, sales: PostgresDatabase) -> None:

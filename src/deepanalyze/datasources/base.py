@@ -165,7 +165,7 @@ class DataSourceConnector(ABC):
             yield item
 
     async def server_info(self) -> dict[str, Any]:
-        """What `test` shows of the server: version, product, TLS."""
+        """What `test` shows of the server: version, product, TLS; `warnings`, if any, is a list of sentences."""
         return {}
 
     async def __aenter__(self) -> Self:

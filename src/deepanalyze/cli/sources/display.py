@@ -74,10 +74,14 @@ class Display:
         self._console.print(Text(f"{counted}, {answer['elapsed_ms']:,} ms", style="dim"))
 
     def test(self, name: str, result: Mapping[str, Any]) -> None:
-        server = ", ".join(f"{key} {_plain(value)}" for key, value in result["server"].items())
+        facts = dict(result["server"])
+        warnings = facts.pop("warnings", None) or []
+        server = ", ".join(f"{key} {_plain(value)}" for key, value in facts.items())
         self._console.print(
             Text(f"{name}: {result['status']} in {result['latency_ms']:,} ms"), Text(server, "dim")
         )
+        for warning in warnings:
+            self._console.print(Text(f"Warning: {_plain(warning)}", style="yellow"))
 
     def certificate(self, certificate: Mapping[str, Any]) -> None:
         grade = certificate["grade"]
