@@ -196,6 +196,8 @@ class ConnectionTest(BaseModel):
     id: str
     status: Literal["success", "failure"]
     latency_ms: float
-    server: dict[str, Any] = Field(description="what the source says of itself, such as its version, and `warnings` of what ends soon")
+    server: dict[str, Any] = Field(
+        description="what the source says of itself, such as its version, and `warnings` of what ends soon"
+    )
     error: ErrorObject | None
     certificate: CertificateAnswer | None = Field(description="of `deep=true`")
