@@ -87,7 +87,7 @@ class AzureBlobConfig(EntraFields):
     verify: bool | None = Field(
         default=None,
         description="Whether to compare a download with the MD5 that the service keeps for the blob, where it keeps "
-        "one. By default blobs below 100 MB are; lengths always are.",
+        "one. By default blobs up to 100 MiB are; lengths always are.",
     )
     allowed_networks: list[str] | None = Field(
         default=None,

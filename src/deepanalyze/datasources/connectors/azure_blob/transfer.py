@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _RANGE_BYTES = 4 * 1024**2
 _RANGES_AT_ONCE = 4
 _PIECE_BYTES = 1024**2  # at a time, so that `close` never waits long
-_VERIFIED_BYTES = 100_000_000  # larger blobs are compared with their MD5 only when the source says so
+_VERIFIED_BYTES = 100 * 1024**2  # larger blobs are compared with their MD5 only when the source says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Downloads:
             raise _taken(destination) from None
 
     def _verifies(self, known: KnownBlob) -> bool:
-        return known.size < _VERIFIED_BYTES if self.verify is None else self.verify
+        return known.size <= _VERIFIED_BYTES if self.verify is None else self.verify
 
     def _check_size(self, known: KnownBlob, max_bytes: int) -> None:
         if known.size > max_bytes:
