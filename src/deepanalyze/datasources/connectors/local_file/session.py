@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from deepanalyze.datasources.base import DataItem
+from deepanalyze.datasources.connectors.local_file.names import check_prefix
 from deepanalyze.datasources.connectors.local_file.properties import item_of
 from deepanalyze.datasources.connectors.local_file.threads import Threads
 from deepanalyze.datasources.connectors.local_file.tree import Tree
@@ -94,6 +95,7 @@ class RootSession:
         return None if item.kind == "folder" else item
 
     async def below(self, prefix: str, depth: int | None = None) -> AsyncGenerator[DataItem]:
+        check_prefix(prefix[: prefix.rfind("/") + 1])  # braces of a glob can spell what the glob itself did not
         async with contextlib.aclosing(self.items(prefix, recursive=True, depth=depth)) as items:
             async for item in items:
                 yield item

@@ -21,6 +21,7 @@ from deepanalyze.datasources.connectors.local_file.properties import item_of
 from deepanalyze.errors import BlobNotFound
 
 _MAX_LEVELS = 32  # of folders within one another, each holds two descriptors during a walk
+_NAME = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # Of a folder within a walk: it vanished, was replaced, or is not for us (`lost+found`).
 _PASSED_OVER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
 
@@ -87,7 +88,7 @@ class Tree:
         if not folder:
             return root
         with closing(root), self.errors.mapped("list", of or folder):
-            return open_beneath(root, on_disk(folder), DIRECTORY, across_mounts=True)
+            return _open_directory(root, on_disk(folder))
 
     def _open_root(self) -> int:
         with contextlib.ExitStack() as opened:
@@ -95,7 +96,7 @@ class Tree:
             if self.root == "/":
                 return top
             opened.callback(os.close, top)
-            return open_beneath(top, self.root.strip("/"), DIRECTORY, across_mounts=True)
+            return _open_directory(top, self.root.strip("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,25 @@ class _Walk:
         except OSError as error:
             if error.errno not in _PASSED_OVER:
                 raise
+
+
+def _open_directory(base: int, path: str) -> int:
+    """Raises ELOOP for a link wherever it is met, which the system does not where it is the last part."""
+    try:
+        return open_beneath(base, path, DIRECTORY, across_mounts=True)
+    except NotADirectoryError:
+        if _meets_link(base, path):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        raise
+
+
+def _meets_link(base: int, path: str) -> bool:
+    parts = path.split("/")
+    for count in range(1, len(parts) + 1):
+        with closing(open_beneath(base, "/".join(parts[:count]), _NAME, across_mounts=True)) as found:
+            if stat.S_ISLNK(os.fstat(found).st_mode):
+                return True
+    return False
 
 
 def _is_meant(name: str, beginning: str) -> bool:
