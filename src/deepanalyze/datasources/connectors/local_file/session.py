@@ -95,7 +95,8 @@ class RootSession:
         return None if item.kind == "folder" else item
 
     async def below(self, prefix: str, depth: int | None = None) -> AsyncGenerator[DataItem]:
-        check_prefix(prefix[: prefix.rfind("/") + 1])  # braces of a glob can spell what the glob itself did not
+        # Braces of a glob can spell what the glob itself did not.
+        check_prefix(prefix[: prefix.rfind("/") + 1])
         async with contextlib.aclosing(self.items(prefix, recursive=True, depth=depth)) as items:
             async for item in items:
                 yield item
