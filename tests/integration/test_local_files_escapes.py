@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from deepanalyze.datasources import beneath
 from deepanalyze.datasources.connectors.local_file import LocalFileConnector
 from deepanalyze.datasources.connectors.local_file.tree import Tree
-from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, PermissionDenied
+from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, PermissionDenied, Stale
 from tests.support.local_sources import connector, paths_of, put
 
 SECRET = b"canary: not below the root"
@@ -211,12 +211,12 @@ async def test_a_file_that_becomes_something_else_after_it_was_looked_at(
 ) -> None:
     """A link, a second name, a pipe: put there between the look and the opening."""
     real_open = os.open
-    planted = {
-        "link": lambda path: path.symlink_to(root.parent / "outside/secret.csv"),
-        "hard": lambda path: os.link(root.parent / "outside/secret.csv", path),
-        "pipe": lambda path: os.mkfifo(path),
+    planted: dict[str, tuple[Callable[[Path], None], type[DeepAnalyzeError]]] = {
+        "link": (lambda path: path.symlink_to(root.parent / "outside/secret.csv"), PermissionDenied),
+        "hard": (lambda path: os.link(root.parent / "outside/secret.csv", path), Stale),
+        "pipe": (lambda path: os.mkfifo(path), Stale),
     }
-    for kind, plant in planted.items():
+    for kind, (plant, expected) in planted.items():
         path = root / f"{kind}.csv"
         path.write_bytes(b"plain")
 
@@ -228,7 +228,7 @@ async def test_a_file_that_becomes_something_else_after_it_was_looked_at(
 
         async with connector(root) as files:
             monkeypatch.setattr(os, "open", planting)
-            with pytest.raises(DeepAnalyzeError):
+            with pytest.raises(expected):
                 await files.download(path.name, out / kind, max_bytes=1000)
             monkeypatch.setattr(os, "open", real_open)
     assert list(out.iterdir()) == []

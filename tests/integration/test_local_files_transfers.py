@@ -96,7 +96,7 @@ async def test_a_file_over_the_limit_is_refused_before_a_byte_of_it_moves(
     size = Limits().max_file_bytes + 1
     with (root / "big.bin").open("wb") as file:
         file.truncate(size)
-    monkeypatch.setattr(Tree, "open_file", None)  # would fail
+    monkeypatch.setattr(Tree, "opened_file", None)  # would fail
     async with connector(root) as files:
         with pytest.raises(
             FileTooLarge, match=r"'big.bin' has 104,857,601 bytes.*104,857,600 \(max_file_bytes\)"
@@ -174,7 +174,7 @@ async def test_a_file_that_changes_while_it_is_read(
     if after == "the look":
         monkeypatch.setattr(Tree, "file_status", changing(Tree.file_status))
     if after == "the opening":
-        monkeypatch.setattr(Tree, "open_file", changing(Tree.open_file))
+        monkeypatch.setattr(Tree, "_check_unchanged", changing(Tree._check_unchanged))
     if after == "the first piece":  # in the thread that copies, so that it cannot be done before
         monkeypatch.setattr(os, "write", changing(os.write))
     async with connector(root) as files:

@@ -16,6 +16,7 @@ from deepanalyze.datasources.connectors.local_file.names import check_prefix
 from deepanalyze.datasources.connectors.local_file.properties import item_of
 from deepanalyze.datasources.connectors.local_file.threads import Threads
 from deepanalyze.datasources.connectors.local_file.tree import Tree
+from deepanalyze.datasources.paths import printable
 from deepanalyze.errors import BlobNotFound
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class RootSession:
         if not stat.S_ISDIR(status.st_mode):
             self.errors.check_plain(name, status)
             if path != name:
-                raise self.errors.no_such(path, f"; '{name}' is a file")
+                raise self.errors.no_such(path, f"; '{printable(name)}' is a file")
         return item_of(name, status)
 
     async def is_folder(self, path: str) -> bool:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepanalyze.datasources.base import OnProgress, Progress
-from deepanalyze.datasources.beneath import closing
 from deepanalyze.datasources.capabilities import Downloaded, Head
-from deepanalyze.datasources.connectors.local_file.properties import etag_of, state_of
+from deepanalyze.datasources.connectors.local_file.properties import etag_of
 from deepanalyze.datasources.connectors.local_file.session import RootSession
 from deepanalyze.datasources.connectors.local_file.tree import Tree
 from deepanalyze.datasources.files import atomic_file
@@ -68,16 +67,13 @@ async def _copy(
 
 
 def _copy_in_thread(tree: Tree, path: str, expected: os.stat_result, target: _Target, length: int) -> None:
-    descriptor, status = tree.open_file(path)
-    with closing(descriptor):
-        if state_of(status) != state_of(expected):
-            raise tree.errors.changed(path)
+    """Never more than `length`, which was allowed; what came behind it meanwhile is noticed at the end."""
+    with tree.opened_file(path, expected) as descriptor:
         left = length
         while left and (data := _read(tree, path, descriptor, min(left, _CHUNK_BYTES))):
             target.write(data)
             left -= len(data)
-        # Never more than was allowed; whatever came behind it meanwhile shows in the state.
-        if left or state_of(os.fstat(descriptor)) != state_of(expected):
+        if left:
             raise tree.errors.changed(path)
 
 

@@ -17,7 +17,7 @@ from deepanalyze.datasources.base import DataItem
 from deepanalyze.datasources.beneath import DIRECTORY, REGULAR_FILE, closing, open_beneath
 from deepanalyze.datasources.connectors.local_file.errors import FileErrors
 from deepanalyze.datasources.connectors.local_file.names import on_disk, shown
-from deepanalyze.datasources.connectors.local_file.properties import item_of
+from deepanalyze.datasources.connectors.local_file.properties import item_of, state_of
 from deepanalyze.errors import BlobNotFound
 
 _MAX_LEVELS = 32  # of folders within one another, each holds two descriptors during a walk
@@ -48,18 +48,23 @@ class Tree:
         self.errors.check_plain(path, status)
         return status
 
-    def open_file(self, path: str) -> tuple[int, os.stat_result]:
-        """A descriptor, which the caller closes, and what it is of."""
+    @contextlib.contextmanager
+    def opened_file(self, path: str, expected: os.stat_result) -> Iterator[int]:
+        """A descriptor of the very file that `expected` was found of; raises Stale unless it is that, unchanged, at the
+        beginning and at the end.
+        """
         with self._parent(path) as (folder, name), self.errors.mapped("read", path):
-            # Looked at first: to open a device may do something already.
+            # Looked at again: to open what may have been put there instead, as a device, might do something already.
             self.errors.check_plain(path, os.stat(name, dir_fd=folder, follow_symlinks=False))
             descriptor = os.open(name, REGULAR_FILE, dir_fd=folder)
-        with contextlib.ExitStack() as opened:
-            opened.callback(os.close, descriptor)
-            status = os.fstat(descriptor)
-            self.errors.check_plain(path, status)
-            opened.pop_all()
-        return descriptor, status
+        with closing(descriptor):
+            self._check_unchanged(path, descriptor, expected)
+            yield descriptor
+            self._check_unchanged(path, descriptor, expected)
+
+    def _check_unchanged(self, path: str, descriptor: int, expected: os.stat_result) -> None:
+        if state_of(os.fstat(descriptor)) != state_of(expected):
+            raise self.errors.changed(path)
 
     def walk(self, prefix: str, *, recursive: bool, depth: int | None = None) -> Generator[DataItem | None]:
         """Whatever begins with the prefix: files and folders right there, or recursively every file whose path has at
