@@ -77,3 +77,24 @@ def test_the_servers_own_directory_is_known_under_another_mount(tmp_path: Path) 
     mounts = ("--bind", str(tmp_path / "state"), str(tmp_path / "mirror"), "--bind", str(tmp_path))
     code, output = start(tmp_path, *mounts, str(tmp_path / "above"), program=PRIVATE)
     assert (code, output) == (0, "\n".join(["False PermissionDenied"] * 3))
+
+
+BENEATH = """
+import os, sys
+from deepanalyze.datasources.beneath import DIRECTORY, REGULAR_FILE, open_beneath
+
+base = os.open(sys.argv[1], DIRECTORY)
+open(sys.argv[1] + "/mounted/x", "w").close()
+os.close(open_beneath(base, "mounted/x", REGULAR_FILE, across_mounts=True))
+try:
+    open_beneath(base, "mounted/x", REGULAR_FILE)
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@needs_mounts
+def test_other_file_systems_are_entered_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "mounted").mkdir()
+    code, output = start(tmp_path, "--tmpfs", str(tmp_path / "mounted"), program=BENEATH)
+    assert (code, output) == (0, "Invalid cross-device link")
