@@ -304,23 +304,31 @@ async def test_what_waits_for_a_dead_mount_ends_at_once(
         assert (await files.download("a.bin", out / "a", max_bytes=MIB)).bytes == MIB
 
 
-async def test_the_loop_stays_free_during_a_large_walk(root: Path) -> None:
-    for folder in range(20):
-        put(root, {f"{folder}/{number}": b"" for number in range(500)})
-    longest = 0.0
-    over = False
+async def test_the_event_loop_itself_touches_nothing_of_the_root(
+    root: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, {f"{number}/a.csv": b"x" for number in range(20)})
+    touching: set[int] = set()
 
-    async def watch() -> None:
-        nonlocal longest
-        while not over:
-            started = time.monotonic()
-            await asyncio.sleep(0.001)
-            longest = max(longest, time.monotonic() - started)
+    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any, **named: Any) -> Any:
+            touching.add(threading.get_ident())
+            return function(*args, **named)
 
-    async with connector(root) as files:
-        watching = asyncio.create_task(watch())
-        count = len([item async for item in files.iter_items(recursive=True)])
-        over = True
-        await watching
-    assert count == 10_000
-    assert longest < 0.2
+        return noted
+
+    for name in ("scandir", "read"):
+        monkeypatch.setattr(os, name, noting(getattr(os, name)))
+    monkeypatch.setattr(os.path, "realpath", noting(os.path.realpath))
+    monkeypatch.setattr(Tree, "_open_root", noting(Tree._open_root))
+    async with connector(root, defaults=SourceDefaults(local_roots=(root,))) as files:
+        assert await files.test_connection()
+        assert len(await files.list_items()) == 20
+        assert len(await files.find("**")) == 20
+        assert await files.get_metadata("3/a.csv")
+        await files.download("3/a.csv", out / "a", max_bytes=9)
+        await files.head("3/a.csv", out / "b", length=1)
+        async for _ in files.iter_items(recursive=True):
+            break
+    assert touching
+    assert threading.get_ident() not in touching
