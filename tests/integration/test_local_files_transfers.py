@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from deepanalyze.access import SourceAccess
 from deepanalyze.accounts import Principal, User
-from deepanalyze.datasources.base import DataSourceConfig, Progress
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, Progress
 from deepanalyze.datasources.connectors.local_file.tree import Tree
 from deepanalyze.datasources.fetch import DataReference, fetch
 from deepanalyze.datasources.limits import Limits, PoolLimits, SourceDefaults, Timeouts
@@ -332,3 +333,57 @@ async def test_the_event_loop_itself_touches_nothing_of_the_root(
             break
     assert touching
     assert threading.get_ident() not in touching
+
+
+async def test_a_walk_that_is_left_early_is_closed_in_a_thread(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing what lies on a dead mount may wait for it."""
+    closed_by: list[int] = []
+    closed = threading.Event()
+
+    def entries() -> Iterator[DataItem]:
+        try:
+            for number in range(2000):
+                yield DataItem(str(number), str(number), "file")
+        finally:
+            closed_by.append(threading.get_ident())
+            closed.set()
+
+    walk = entries()  # held here, so that nothing but the session closes it
+    monkeypatch.setattr(Tree, "walk", lambda *_, **__: walk)
+    async with connector(root) as files:
+        async with contextlib.aclosing(files.iter_items()) as items:
+            async for _ in items:
+                break
+        assert await asyncio.to_thread(closed.wait, 10)
+    assert threading.get_ident() not in closed_by
+
+
+async def test_a_copy_that_wakes_up_late_writes_nowhere(
+    root: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then the number of its descriptor is another file's."""
+    put(root, {"a.bin": bytes(MIB)})
+    reading, answers = threading.Event(), threading.Event()
+    copying: list[threading.Thread] = []
+
+    def read(*_: object) -> bytes:
+        copying.append(threading.current_thread())
+        reading.set()
+        answers.wait(20)
+        return b"late"
+
+    async with connector(root) as files:
+        download = asyncio.create_task(files.download("a.bin", out / "a", max_bytes=MIB))
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "read", read)
+            assert await asyncio.to_thread(reading.wait, 10)
+            download.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await download
+            with contextlib.ExitStack() as opened:
+                others = [opened.enter_context((out / f"other-{n}").open("wb")) for n in range(20)]
+                answers.set()
+                await asyncio.to_thread(copying[0].join, 10)
+                assert [os.fstat(other.fileno()).st_size for other in others] == [0] * 20
