@@ -173,6 +173,8 @@ def source_defaults(settings: Settings) -> SourceDefaults:
             max_lifetime_s=settings.pool_max_lifetime_s,
         ),
         network=NetworkPolicy.of(settings.allowed_networks),
+        local_roots=settings.local_roots,
+        private_directories=(settings.data_dir,),
     )
 
 

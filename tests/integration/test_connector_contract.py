@@ -47,7 +47,7 @@ class Subject:
     item: str
     folder: str
     missing: str
-    wrong_credentials: Mapping[str, Any]
+    wrong_credentials: Mapping[str, Any] | None  # None for a type that has no credentials
     unreachable: Callable[[int], Mapping[str, Any]]
     secrets: list[str]
     types: ConnectorTypes = field(default_factory=ConnectorTypes)
@@ -106,7 +106,27 @@ def azure_blob(request: pytest.FixtureRequest) -> Iterator[Subject]:
         )
 
 
-SUBJECTS = [postgresql, azure_blob]
+@contextmanager
+def local_file(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    root = request.getfixturevalue("tmp_path_factory").mktemp("local-file")
+    rows = "".join(f"{n},number {n}\n" for n in range(1, 500_001))
+    (root / "folder").mkdir()
+    (root / "folder" / "numbers.csv").write_bytes(b"n,name\n" + rows.encode())
+    (root / "top.csv").write_bytes(b"x\n")
+    yield Subject(
+        type="local_file",
+        config={"root": str(root)},
+        item="folder/numbers.csv",
+        folder="folder",
+        missing="folder/nothing.csv",
+        wrong_credentials=None,
+        unreachable=lambda port: {"root": str(root / f"not-there-{port}")},
+        secrets=[],
+    )
+
+
+SUBJECTS = [postgresql, azure_blob, local_file]
+WITHOUT_CREDENTIALS = {"local_file"}
 
 
 @pytest.fixture(scope="module", params=SUBJECTS, ids=lambda subject: subject.__name__)
@@ -121,6 +141,14 @@ def refusing_port() -> Iterator[int]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+@pytest.fixture
+def wrong_credentials(subject: Subject) -> Mapping[str, Any]:
+    if subject.wrong_credentials is None:
+        assert subject.type in WITHOUT_CREDENTIALS
+        pytest.skip("this type has no credentials")
+    return subject.wrong_credentials
 
 
 async def everything(connector: DataSourceConnector) -> list[DataItem]:
@@ -169,8 +197,10 @@ async def test_says_who_answers(subject: Subject) -> None:
     assert_shows_no_secret(subject, json.dumps(info))
 
 
-async def test_refused_credentials_are_an_authentication_failure(subject: Subject) -> None:
-    connector = subject.connector(**subject.wrong_credentials)
+async def test_refused_credentials_are_an_authentication_failure(
+    subject: Subject, wrong_credentials: Mapping[str, Any]
+) -> None:
+    connector = subject.connector(**wrong_credentials)
     try:
         assert not await connector.test_connection()
         assert isinstance(connector.last_error, SourceAuthenticationFailed)
@@ -296,18 +326,27 @@ async def test_goes_through_the_registry_and_back(subject: Subject) -> None:
         assert await registry.get_connector("subject") is connector
         assert await connector.list_items()
         shown = json.dumps(registry.get_config("subject").config)
-        assert MASK in shown
+        assert (MASK in shown) == (subject.type not in WITHOUT_CREDENTIALS)
         assert_shows_no_secret(subject, shown + repr(registry.list_data_sources()))
         await registry.unregister_data_source("subject")
         with pytest.raises(SourceUnavailable):
             await connector.list_items()
 
 
-async def test_a_source_that_fails_its_test_is_not_registered(subject: Subject) -> None:
+async def test_a_source_whose_credentials_are_refused_is_not_registered(
+    subject: Subject, wrong_credentials: Mapping[str, Any]
+) -> None:
     async with DataSourceRegistry(defaults=QUICK) as registry:
         with pytest.raises(SourceAuthenticationFailed):
+            await registry.register_data_source(subject.source(**wrong_credentials), test_connection=True)
+        assert registry.list_data_sources() == []
+
+
+async def test_a_source_that_is_not_there_is_not_registered(subject: Subject, refusing_port: int) -> None:
+    async with DataSourceRegistry(defaults=QUICK) as registry:
+        with pytest.raises(SourceUnavailable):
             await registry.register_data_source(
-                subject.source(**subject.wrong_credentials), test_connection=True
+                subject.source(**subject.unreachable(refusing_port)), test_connection=True
             )
         assert registry.list_data_sources() == []
 
@@ -319,7 +358,7 @@ def test_its_template_describes_every_parameter(subject: Subject) -> None:
     assert template.path_patterns
     for name, parameter in template.schema["properties"].items():
         assert parameter.get("description"), name
-    assert '"writeOnly": true' in json.dumps(template.schema)
+    assert ('"writeOnly": true' in json.dumps(template.schema)) == (subject.type not in WITHOUT_CREDENTIALS)
     for example in template.examples:
         assert example["title"]
         assert example["description"]

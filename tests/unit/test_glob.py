@@ -113,3 +113,19 @@ def _reference(pattern: str) -> re.Pattern[str]:
             text = "".join({"*": "[^/]*", "?": "[^/]"}.get(c, re.escape(c)) for c in part)
             expression += text if last else text + "/"
     return re.compile(expression, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "depth"),
+    [
+        ("*", 1),
+        ("a/*.csv", 2),
+        ("{a,b/c/d}.csv", 3),
+        ("**", None),
+        ("a/**/b", None),
+        ("{a,**/b}", None),
+        ("a**/b", 2),
+    ],
+)
+def test_how_deep_matches_can_lie(pattern: str, depth: int | None) -> None:
+    assert Glob(pattern).depth == depth

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from deepanalyze.errors import ConfigurationError
+from deepanalyze.runtime import source_defaults
 from deepanalyze.settings import (
     ModelConfig,
     Settings,
@@ -258,3 +259,38 @@ def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", "/home/ada")
     assert load(DATA_DIR="~/data").data_dir == Path("/home/ada/data")
     assert load({"data_dir": Path("data")}).data_dir == tmp_path / "data"
+
+
+@pytest.mark.parametrize("text", ["/srv/a,/srv/b", "/srv/a:/srv/b", " /srv/a , /srv/b,", "/srv/a::/srv/b"])
+def test_the_roots_of_local_files_are_separated_by_commas_or_colons(text: str) -> None:
+    assert load(LOCAL_ROOTS=text).local_roots == (Path("/srv/a"), Path("/srv/b"))
+
+
+def test_the_roots_of_local_files_are_a_list_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "deepanalyze.toml").write_text('local_roots = ["/srv/a, b:c", "~/data"]')
+    settings = load()
+    assert settings.local_roots == (Path("/srv/a, b:c"), Path.home() / "data")
+    (shown,) = (each.value for each in effective_settings(settings) if each.name == "local_roots")
+    assert shown == ["/srv/a, b:c", str(Path.home() / "data")]
+
+
+def test_no_local_files_unless_roots_are_named() -> None:
+    assert load().local_roots == ()
+    defaults = source_defaults(load(LOCAL_ROOTS="/srv/a"))
+    assert defaults.local_roots == (Path("/srv/a"),)
+    assert source_defaults(load()).local_roots == ()
+    assert source_defaults(load(DATA_DIR="/srv/state")).private_directories == (Path("/srv/state"),)
+
+
+def test_a_root_of_local_files_is_absolute() -> None:
+    assert "DEEPANALYZE_LOCAL_ROOTS.1: must be an absolute path, not 'data'" in wrong(LOCAL_ROOTS="/srv,data")
+
+
+def test_every_effective_setting_can_be_shown() -> None:
+    settings = load(
+        ALLOWED_NETWORKS="10.0.0.0/8,*.internal", MODELS='[{"base_url": "http://a/v1", "api_key": "k3y"}]'
+    )
+    shown = {each.name: each.value for each in effective_settings(settings)}
+    assert shown["allowed_networks"] == ["10.0.0.0/8", "*.internal"]
+    assert shown["models"][0]["base_url"] == "http://a/v1"
+    assert "k3y" not in str(shown)

@@ -25,7 +25,7 @@ ItemPath = Annotated[
     Query(
         min_length=1,
         max_length=4096,
-        description="a blob's name, or `schema.table` in SQL's own quoting",
+        description="a blob's or file's name, or `schema.table` in SQL's own quoting",
         examples=["sales.orders"],
     ),
 ]
@@ -48,7 +48,7 @@ async def browse(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """What the source holds: folders and blobs, or schemas and their relations, by path."""
+    """What the source holds: folders and blobs or files, or schemas and their relations, by path."""
     browsing = runtime.sources.browse(principal, id, path, recursive, limit, cursor)
     with named(table="path"):
         found = await while_connected(request, browsing)
@@ -69,7 +69,7 @@ async def metadata(
     request: Request,
     refresh: Refresh = False,
 ) -> Response:
-    """A table's columns, keys, constraints and indexes, its estimated rows and size; a blob's properties."""
+    """A table's columns, keys, constraints and indexes, its estimated rows and size; a blob's or file's properties."""
     describing = runtime.sources.metadata(principal, id, path, refresh=refresh)
     with named(table="path"):
         found = await while_connected(request, describing)

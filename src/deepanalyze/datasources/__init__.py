@@ -63,6 +63,7 @@ from deepanalyze.errors import (
 
 if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
+    from deepanalyze.datasources.connectors.local_file import LocalFileConnector
     from deepanalyze.datasources.connectors.postgresql import PostgreSQLConnector
     from deepanalyze.datasources.credentials import CredentialManager
     from deepanalyze.datasources.fetch import DataReference, FetchedFile
@@ -81,6 +82,7 @@ _LAZY = {
     "DataReference": "deepanalyze.datasources.fetch",
     "DataSourceRegistry": "deepanalyze.datasources.registry",
     "FetchedFile": "deepanalyze.datasources.fetch",
+    "LocalFileConnector": "deepanalyze.datasources.connectors.local_file",
     "PoolConfig": "deepanalyze.datasources.pool_config",
     "PooledConnection": "deepanalyze.datasources.pool_config",
     "PostgreSQLConnector": "deepanalyze.datasources.connectors.postgresql",
@@ -112,6 +114,7 @@ __all__ = [
     "HostNotAllowed",
     "InvalidRequest",
     "Limits",
+    "LocalFileConnector",
     "NetworkPolicy",
     "NotFound",
     "NotSupported",

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 _SYS_OPENAT2 = 437  # the same on every architecture
 _RESOLVE_NO_XDEV, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 1, 2, 4, 8
-_RESOLVE = _RESOLVE_NO_XDEV | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH
+_RESOLVE = _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH
 _RENAME_NOREPLACE = 1
 _SYS_RENAMEAT2 = {"x86_64": 316, "aarch64": 276}
 
@@ -28,10 +28,14 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-def open_beneath(directory: int, name: str, flags: int) -> int:
-    """Opens `name`, relative and of plain parts, below the directory. Raises OSError."""
+def open_beneath(directory: int, name: str, flags: int, *, across_mounts: bool = False) -> int:
+    """Opens `name`, relative and of plain parts, below the directory. Raises OSError.
+
+    Args:
+        across_mounts: whether other file systems may be mounted on the way. Only the system's administrator mounts.
+    """
     try:
-        return _openat2(directory, name, flags)
+        return _openat2(directory, name, flags, _RESOLVE if across_mounts else _RESOLVE | _RESOLVE_NO_XDEV)
     except OSError as error:
         # EPERM: a seccomp filter of an older container runtime does not know the call. A real EPERM comes again.
         if error.errno not in (errno.ENOSYS, errno.EPERM):
@@ -39,8 +43,8 @@ def open_beneath(directory: int, name: str, flags: int) -> int:
     return _open_by_hand(directory, name, flags)
 
 
-def _openat2(directory: int, name: str, flags: int) -> int:
-    how = _OpenHow(flags=flags, mode=0, resolve=_RESOLVE)
+def _openat2(directory: int, name: str, flags: int, resolve: int) -> int:
+    how = _OpenHow(flags=flags, mode=0, resolve=resolve)
     return _syscall(
         _SYS_OPENAT2,
         ctypes.c_int(directory),

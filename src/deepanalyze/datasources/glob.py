@@ -1,4 +1,4 @@
-"""Globs over blob names: `*`, `?` and `[…]` within a folder, `**` across folders, `{a,b}` for alternatives."""
+"""Globs over names: `*`, `?` and `[…]` within a folder, `**` across folders, `{a,b}` for alternatives."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ class Glob:
             if not kept or not prefix.startswith(kept[-1]):
                 kept.append(prefix)
         return kept
+
+    @cached_property
+    def depth(self) -> int | None:
+        """How many parts the names of matches have at most; None where `**` lets them have any number."""
+        parts = [plain.split("/") for plain in self._plain]
+        return None if any("**" in of for of in parts) else max(map(len, parts))
 
     def matches(self, name: str) -> bool:
         parts = name.split("/")

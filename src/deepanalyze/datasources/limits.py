@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from deepanalyze.datasources.policy import ANYWHERE, NetworkPolicy
 
@@ -60,3 +61,7 @@ class SourceDefaults:
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     pool: PoolLimits = field(default_factory=PoolLimits)
     network: NetworkPolicy = ANYWHERE
+    local_roots: tuple[Path, ...] | None = None
+    """Directories below which sources of local files may be rooted; None: anywhere, as in a process of one's own."""
+    private_directories: tuple[Path, ...] = ()
+    """What no such source may reach, wherever its root is allowed to be: the server's own state."""

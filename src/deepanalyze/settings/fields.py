@@ -80,9 +80,26 @@ def _networks(entries: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(error.message) from None
 
 
+def _several_paths(value: Any) -> Any:
+    """A list of the file, or `/a,/b` or `/a:/b` of a variable."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in re.split(f"[,{os.pathsep}]", value) if part.strip()]
+
+
+def _absolute_already(path: Path) -> Path:
+    path = path.expanduser()
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_networks)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Directories = Annotated[
+    tuple[Annotated[Path, AfterValidator(_absolute_already)], ...], BeforeValidator(_several_paths)
+]
 Seconds = Annotated[float, Field(gt=0, le=10**9)]
 
 
@@ -229,6 +246,11 @@ class Settings(BaseSettings):
         description="networks (CIDR) and patterns of host names that sources may connect to, comma-separated; "
         "link-local and cloud metadata addresses never",
         json_schema_extra={"shown": "any"},
+    )
+    local_roots: Directories = Field(
+        default=(),
+        description="directories below which `local_file` sources may be rooted, separated by commas or colons",
+        json_schema_extra={"shown": "none, so that there can be no such source"},
     )
     analysts_may_create: bool = Field(
         default=True, description="analysts may add private sources with explicit credentials"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from deepanalyze.datasources.masking import MASK, sanitize
@@ -45,7 +45,9 @@ def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return MASK
     if isinstance(value, tuple):
-        return [{k: _shown(v) for k, v in model} for model in value]
+        return [_shown(each) for each in value]
+    if isinstance(value, BaseModel):
+        return {name: _shown(each) for name, each in value}
     if isinstance(value, dict):
         return sanitize(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
