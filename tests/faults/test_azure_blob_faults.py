@@ -16,7 +16,7 @@ import pytest
 from deepanalyze.datasources.base import Progress
 from deepanalyze.datasources.connectors.azure_blob import session as session_module
 from deepanalyze.datasources.limits import RetryPolicy, SourceDefaults, Timeouts
-from deepanalyze.errors import HostNotAllowed, SourceUnavailable
+from deepanalyze.errors import HostNotAllowed, QuotaExceeded, SourceUnavailable
 from tests.support.blob_proxy import blob_proxy
 from tests.support.blob_sources import QUICK, connector, key_config, left_over, put, sas_config
 from tests.support.services import BlobContainer
@@ -187,7 +187,7 @@ async def test_a_disk_that_is_full(container: BlobContainer, tmp_path: Path) -> 
     async with connector(key_config(container)) as blobs:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 * MIB, hard))
         try:
-            with pytest.raises(OSError, match="File too large"):
+            with pytest.raises(QuotaExceeded, match="no space is left to write 'a'"):
                 await blobs.download("a.bin", tmp_path / "a", max_bytes=50 * MIB)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

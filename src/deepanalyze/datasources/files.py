@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from deepanalyze.errors import InvalidRequest
+from deepanalyze.errors import AlreadyExists, InvalidRequest, QuotaExceeded
 
 _MAX_PART_BYTES = 200
 _MAX_NAME_BYTES = 1000
@@ -38,6 +39,26 @@ def atomic_file(destination: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
         _take_name(partial, destination)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_file(destination: Path) -> Iterator[BinaryIO]:
+    """As `atomic_file`, for what a source brings: raises AlreadyExists, and QuotaExceeded where the disk is full."""
+    taken = AlreadyExists(
+        f"there is a file named {destination.name!r} already; nothing that is fetched replaces one",
+        param="save_as",
+    )
+    if destination.exists():
+        raise taken
+    try:
+        with atomic_file(destination) as file:
+            yield file
+    except FileExistsError:  # it came meanwhile
+        raise taken from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise QuotaExceeded(f"no space is left to write {destination.name!r}") from error
+        raise
 
 
 def _take_name(partial: Path, destination: Path) -> None:

@@ -16,10 +16,10 @@ from deepanalyze.datasources.base import DataItem, OnProgress, Progress
 from deepanalyze.datasources.capabilities import Downloaded, Head
 from deepanalyze.datasources.connectors.azure_blob.names import BlobRef, leads_out
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
-from deepanalyze.datasources.files import atomic_file
+from deepanalyze.datasources.files import new_file
 from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.progress import ProgressThrottle
-from deepanalyze.errors import AlreadyExists, FileTooLarge, SourceUnavailable, Stale
+from deepanalyze.errors import FileTooLarge, SourceUnavailable, Stale
 
 if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
@@ -98,13 +98,8 @@ class Downloads:
         return known
 
     async def _into(self, destination: Path, transfer: _Transfer) -> None:
-        if destination.exists():
-            raise _taken(destination)
-        try:
-            with atomic_file(destination) as file:
-                await transfer.run(file.fileno())
-        except FileExistsError:
-            raise _taken(destination) from None
+        with new_file(destination) as file:
+            await transfer.run(file.fileno())
 
     def _verifies(self, known: KnownBlob) -> bool:
         return known.size <= _VERIFIED_BYTES if self.verify is None else self.verify
@@ -116,10 +111,6 @@ class Downloads:
                 f"more than the limit of {max_bytes:,} (max_file_bytes); fetch a smaller file or raise the limit",
                 details=[{"size": known.size, "limit": max_bytes}],
             )
-
-
-def _taken(destination: Path) -> AlreadyExists:
-    return AlreadyExists(f"there is a file named '{destination.name}' already; a download never replaces one")
 
 
 class _Transfer:

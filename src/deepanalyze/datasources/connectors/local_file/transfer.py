@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from deepanalyze.datasources.base import OnProgress, Progress
 from deepanalyze.datasources.capabilities import Downloaded, Head
 from deepanalyze.datasources.connectors.local_file.properties import etag_of
 from deepanalyze.datasources.connectors.local_file.session import RootSession
 from deepanalyze.datasources.connectors.local_file.tree import Tree
-from deepanalyze.datasources.files import atomic_file
+from deepanalyze.datasources.files import new_file
 from deepanalyze.datasources.progress import ProgressThrottle
-from deepanalyze.errors import AlreadyExists, Cancelled, QuotaExceeded
+from deepanalyze.errors import Cancelled
 
 _CHUNK_BYTES = 1024**2  # at a time, so that `close` never waits long
 
@@ -51,7 +48,7 @@ async def _copy(
 ) -> None:
     progress = ProgressThrottle(on_progress)
     loop = asyncio.get_running_loop()
-    with _new_file(destination) as file:
+    with new_file(destination) as file:
         target = _Target(
             file.fileno(),
             lambda done: loop.call_soon_threadsafe(progress.report, Progress(done, total_bytes=length)),
@@ -107,21 +104,3 @@ class _Target:
     def close(self) -> None:
         with self._lock:
             self._descriptor = None
-
-
-@contextlib.contextmanager
-def _new_file(destination: Path) -> Iterator[BinaryIO]:
-    taken = AlreadyExists(
-        f"there is a file named '{destination.name}' already; a download never replaces one"
-    )
-    if destination.exists():
-        raise taken
-    try:
-        with atomic_file(destination) as file:
-            yield file
-    except FileExistsError:
-        raise taken from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise QuotaExceeded(f"no space is left to write '{destination.name}'") from error
-        raise

@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from deepanalyze.datasources.base import OnProgress, Progress
 from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names
 from deepanalyze.datasources.connectors.postgresql.wire import Wire
-from deepanalyze.datasources.files import atomic_file
+from deepanalyze.datasources.files import new_file
 from deepanalyze.datasources.progress import ProgressThrottle
-from deepanalyze.errors import AlreadyExists, QuotaExceeded, ResultTooLarge
+from deepanalyze.errors import ResultTooLarge
 
 BOOL_OID = 16
 
@@ -61,7 +59,7 @@ def write_copy(
     on_progress: OnProgress | None,
 ) -> tuple[int, int, bool]:
     """Rows and bytes written, and whether there were more rows."""
-    with result_file(destination) as file:
+    with new_file(destination) as file:
         sink = _Sink(file, max_bytes, on_progress)
         sink.write(head)
         rows, truncated = wire.copy_out(sql, max_rows, sink.take)
@@ -81,7 +79,7 @@ def write_rows(
     on_progress: OnProgress | None,
 ) -> tuple[int, int, bool]:
     """The same for what COPY cannot run: EXPLAIN and SHOW, whose results are small."""
-    with result_file(destination) as file:
+    with new_file(destination) as file:
         sink = _Sink(file, max_bytes, on_progress)
         sink.write(head)
         rows = 0
@@ -136,16 +134,3 @@ class _Sink:
     def finish(self, rows: int) -> None:
         self.check(rows)
         self._progress.finish(Progress(bytes=self._file.tell(), rows=rows))
-
-
-@contextmanager
-def result_file(destination: Path) -> Iterator[BinaryIO]:
-    try:
-        with atomic_file(destination) as file:
-            yield file
-    except FileExistsError:
-        raise AlreadyExists(f"a file {destination.name!r} exists already", param="save_as") from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise QuotaExceeded(f"no space is left to write {destination.name!r}") from error
-        raise

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deepanalyze.datasources.base import OnProgress, Progress
 from deepanalyze.datasources.connectors.postgresql.dtypes import BYTEA, TIMESTAMPTZ
-from deepanalyze.datasources.connectors.postgresql.export import ColumnType, result_file
+from deepanalyze.datasources.connectors.postgresql.export import ColumnType
 from deepanalyze.datasources.connectors.postgresql.wire import Wire
+from deepanalyze.datasources.files import new_file
 from deepanalyze.datasources.progress import ProgressThrottle
 from deepanalyze.errors import ResultTooLarge
 
@@ -123,7 +124,7 @@ class _Result:
     ) -> tuple[int, int, bool]:
         from deepanalyze.datasources.connectors.postgresql import arrow_files
 
-        with result_file(destination) as file, arrow_files.open_sink(file) as sink:
+        with new_file(destination) as file, arrow_files.open_sink(file) as sink:
             if any(target.loose for target in targets):
                 rows, truncated = self._write_twice(wire, feed, targets, destination.parent, sink)
             else:
