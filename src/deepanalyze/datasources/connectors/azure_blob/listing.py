@@ -57,7 +57,7 @@ def listing_query(prefix: str, *, folders: bool, marker: str | None, max_results
 def parse_page(body: bytes) -> Page:
     """For worker threads. Raises ValueError for what is not a listing."""
     try:
-        return _cut(body.decode())
+        return _cut(body)
     except (_Unusual, UnicodeDecodeError):
         return _parse(body)
 
@@ -66,25 +66,40 @@ class _Unusual(Exception):
     """The text is not written as expected, though it may well be a listing."""
 
 
-def _cut(text: str) -> Page:
+def _cut(body: bytes) -> Page:
     """Without comments and CDATA, `<` is always markup, so that a tag found in the text is a tag."""
-    if not _BEGINNING.match(text) or "<!" in text or not text.rstrip().endswith("</EnumerationResults>"):
-        raise _Unusual
     items: list[DataItem] = []
     days: dict[str, int] = {}
-    head, *pieces = text.split("<Blob>")
-    _cut_folders(head, items)
-    rest = head
-    for piece in pieces:
-        blob, closed, rest = piece.partition("</Blob>")
-        if not closed:
+    text = rest = ""
+    for start, text in _texts(body):
+        if "<!" in text or (start == 0 and not _BEGINNING.match(text)):
             raise _Unusual
-        item = _cut_blob(blob, days)
-        if item is not None:
-            items.append(item)
-        if rest:
-            _cut_folders(rest, items)
+        rest, *blobs = text.split("<Blob>")
+        _cut_folders(rest, items)
+        for blob in blobs:
+            blob, closed, rest = blob.partition("</Blob>")
+            if not closed:
+                raise _Unusual
+            item = _cut_blob(blob, days)
+            if item is not None:
+                items.append(item)
+            if rest:
+                _cut_folders(rest, items)
+    if not text.rstrip().endswith("</EnumerationResults>"):
+        raise _Unusual
     return Page(items, _cut_text(rest, "<NextMarker>", rest.rfind("<NextMarker>")))
+
+
+def _texts(body: bytes) -> Iterator[tuple[int, str]]:
+    """Pieces that end after a blob, and where they start: a function that runs over all of a page at once would hold
+    the interpreter's lock, for which the event loop waits.
+    """
+    start = 0
+    while start < len(body):
+        end = body.find(b"</Blob>", start + _PIECE_BYTES)
+        end = len(body) if end < 0 else end + len(b"</Blob>")
+        yield start, body[start:end].decode()
+        start = end
 
 
 def _cut_folders(text: str, items: list[DataItem]) -> None:
