@@ -12,6 +12,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,17 +21,18 @@ from azure.storage.blob import ContainerClient
 from deepanalyze.datasources import FileTooLarge, Progress, SourceUnavailable
 from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
 from deepanalyze.datasources.fetch import DataReference, fetch
-from deepanalyze.datasources.limits import Limits, RetryPolicy, SourceDefaults, Timeouts
+from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.errors import DeepAnalyzeError, Stale
 from tests.support.blob_front import Passing, front
 from tests.support.blob_proxy import blob_proxy
-from tests.support.blob_sources import connector, key_config, left_over, put, sas_config, sha256
+from tests.support.blob_sources import QUICK, connector, key_config, left_over, put, sas_config, sha256
 from tests.support.services import BlobContainer, run_azurite
 
 MIB = 1024**2
 PATIENT = SourceDefaults(
     timeouts=Timeouts(connect_s=2), retries=RetryPolicy(max_attempts=4, base_delay_s=0.01, max_delay_s=0.05)
 )
+ONE_BY_ONE = replace(QUICK, pool=PoolLimits(min_size=0, max_size=1))  # so that some ranges are still to come
 
 
 @asynccontextmanager
@@ -39,7 +41,7 @@ async def lying(
 ) -> AsyncIterator[AzureBlobConnector]:
     async with (
         front(container.blob_endpoint, answer=answer) as endpoint,
-        connector(sas_config(container, account_url=endpoint)) as blobs,
+        connector(sas_config(container, account_url=endpoint), defaults=ONE_BY_ONE) as blobs,
     ):
         yield blobs
 
@@ -52,7 +54,7 @@ async def own_service(path: Path, content: bytes) -> AsyncIterator[tuple[int, Az
             client.create_container()
             client.upload_blob("a.bin", content)
         config = {"container": "box", "connection_string": azurite.connection_string}
-        async with connector(config) as blobs:
+        async with connector(config, defaults=ONE_BY_ONE) as blobs:
             yield azurite.process.pid, blobs
 
 
@@ -159,8 +161,8 @@ async def test_a_service_that_is_stopped_and_goes_on(tmp_path: Path) -> None:
     async with own_service(tmp_path / "azurite", content) as (pid, blobs):
         stopped = asyncio.Event()
 
-        def stop(progress: Progress) -> None:
-            if progress.bytes >= 4 * MIB and (sent := next(stops, None)):
+        def stop(_: Progress) -> None:
+            if sent := next(stops, None):
                 os.kill(pid, sent)
                 stopped.set()
 
@@ -177,9 +179,8 @@ async def test_a_service_that_is_stopped_and_goes_on(tmp_path: Path) -> None:
 async def test_a_service_that_is_killed(tmp_path: Path) -> None:
     async with own_service(tmp_path / "azurite", os.urandom(30 * MIB)) as (pid, blobs):
 
-        def kill(progress: Progress) -> None:
-            if progress.bytes >= 4 * MIB:
-                os.kill(pid, signal.SIGKILL)
+        def kill(_: Progress) -> None:
+            os.kill(pid, signal.SIGKILL)
 
         with pytest.raises(SourceUnavailable, match=r"refuses connections|was dropped"):
             await blobs.download("a.bin", tmp_path / "a", max_bytes=40 * MIB, on_progress=kill)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,12 +192,12 @@ async def _download_all(
     total = _Total(items, on_progress)
     arrived = _Arrived(connector, path, limits)
     slots = asyncio.Semaphore(PARALLEL_DOWNLOADS)
+    await asyncio.to_thread(_make_folders, {(directory / name).parent for name in names})
 
     async def bring(index: int, item: DataItem) -> FetchedFile:
         destination = directory / names[index]
         async with slots:
             started = time.monotonic()
-            await asyncio.to_thread(destination.parent.mkdir, parents=True, exist_ok=True)
             done = await _downloaded(connector, item, destination, limits, total.of(index))
             arrived.add(done.bytes)
         return FetchedFile(
@@ -358,6 +358,11 @@ class _Total:
             self._on_progress(Progress(bytes=sum(self._done), total_bytes=self._total))
 
         return report
+
+
+def _make_folders(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _remove(paths: Sequence[Path]) -> None:

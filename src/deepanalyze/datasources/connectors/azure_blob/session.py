@@ -46,6 +46,7 @@ T = TypeVar("T")
 _STALL_S = 20.0  # without a single byte
 _BLOCK_BYTES = 1024**2  # of uploads; aiohttp holds the event loop for too long with larger ones
 _BLOCKS_AT_ONCE = 4
+_SDK_RANGE_BYTES = 4 * 1024**2  # it holds a range whole in memory
 _USER_AGENT = "deepanalyze"
 
 
@@ -176,20 +177,25 @@ class ContainerSession:
         async with self._slots:
             if self._reader.takes(blob):
                 authorisation = await self._authorisation.for_obstore()
-                if await self.in_thread(
+                arrived = await self.in_thread(
                     self._reader.read, authorisation, blob.name, start, length, etag, write
-                ):
-                    return
-            with self.errors.mapped("read", blob=blob.path):
-                stream = await self._blob(blob).download_blob(
-                    offset=start,
-                    length=length,
-                    etag=etag,
-                    match_condition=MatchConditions.IfNotModified,
-                    decompress=False,
                 )
-                data = await stream.readall()
-            await self.in_thread(write, start, data)
+                start, length = start + arrived, length - arrived
+            while length > 0:
+                part = min(length, _SDK_RANGE_BYTES)
+                await self.in_thread(write, start, await self._sdk_range(blob, start, part, etag))
+                start, length = start + part, length - part
+
+    async def _sdk_range(self, blob: BlobRef, start: int, length: int, etag: str) -> bytes:
+        with self.errors.mapped("read", blob=blob.path):
+            stream = await self._blob(blob).download_blob(
+                offset=start,
+                length=length,
+                etag=etag,
+                match_condition=MatchConditions.IfNotModified,
+                decompress=False,
+            )
+            return await stream.readall()
 
     async def write(self, name: str, content: AsyncIterator[bytes], upload: Upload) -> None:
         """Raises AlreadyExists where there is such a blob and it is not to be overwritten."""

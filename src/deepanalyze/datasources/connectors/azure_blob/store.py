@@ -24,6 +24,9 @@ from deepanalyze.datasources.policy import NetworkPolicy
 if TYPE_CHECKING:
     from obstore.store import AzureConfig, ClientConfig
 
+_PIECE_BYTES = (
+    256 * 1024
+)  # small enough that their memory is used again; buffers of a whole range cost twice the CPU
 # Empty, `.` and `..` parts and control characters: obstore refuses them or reads another name.
 _NOT_TAKEN = re.compile(r"(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f-\x9f\\]")
 
@@ -66,21 +69,22 @@ class RangeReader:
         length: int,
         etag: str,
         write: Callable[[int, Any], None],
-    ) -> bool:
-        """Whether it worked. The ETag guards against a blob that changed, and against reading another one."""
+    ) -> int:
+        """How many bytes arrived and were written; the caller asks elsewhere for those that did not. The ETag guards
+        against a blob that changed, and against reading another one.
+        """
         store = self._store(authorisation)
         if store is None:
-            return False
+            return 0
+        place = start
         try:
-            found = obstore.get(
-                store, name, options={"range": (start, start + length), "if_match": etag}
-            ).bytes()
+            found = obstore.get(store, name, options={"range": (start, start + length), "if_match": etag})
+            for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+                write(place, memoryview(piece)[: start + length - place])
+                place += len(piece)
         except (BaseError, OSError, ValueError):
-            return False
-        if len(found) != length:
-            return False
-        write(start, found)
-        return True
+            pass
+        return min(place - start, length)
 
     def _store(self, authorisation: AzureConfig) -> AzureStore | None:
         """The same one as long as the authorisation is the same: a token is replaced now and then."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ from deepanalyze.datasources.base import DataItem, OnProgress, Progress
 from deepanalyze.datasources.capabilities import Downloaded, Head
 from deepanalyze.datasources.connectors.azure_blob.names import BlobRef, leads_out
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
+from deepanalyze.datasources.connectors.azure_blob.shared_file import SharedFile
 from deepanalyze.datasources.files import new_file
 from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.progress import ProgressThrottle
@@ -24,9 +22,9 @@ from deepanalyze.errors import FileTooLarge, SourceUnavailable, Stale
 if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
 
-_RANGE_BYTES = 4 * 1024**2
 _RANGES_AT_ONCE = 4
-_PIECE_BYTES = 1024**2  # at a time, so that `close` never waits long
+_MIN_RANGE_BYTES, _MAX_RANGE_BYTES = 4 * 1024**2, 32 * 1024**2
+_HASHED_AT_ONCE_BYTES = 256 * 1024  # takes less than a thread's turn would
 _VERIFIED_BYTES = 100 * 1024**2  # larger blobs are compared with their MD5 only when the source says so
 
 
@@ -130,29 +128,40 @@ class _Transfer:
         self._progress = progress
         self._expected_md5 = expected_md5
         self._ranges = _ranges(length)
-        self._done = 0
 
     async def run(self, descriptor: int) -> None:
-        file = _SharedFile(descriptor)
-        workers = min(_RANGES_AT_ONCE, -(-self._length // _RANGE_BYTES))
+        file = SharedFile(descriptor)
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._work(file))
+            await self._bring(file)
             await self._check(file)
         except BaseExceptionGroup as failures:
             raise _first(failures) from None
         finally:
             file.close()
-        self._progress.finish(Progress(self._done, total_bytes=self._length))
+        self._progress.finish(Progress(self._length, total_bytes=self._length))
 
-    async def _work(self, file: _SharedFile) -> None:
+    async def _bring(self, file: SharedFile) -> None:
+        if self._length <= _MIN_RANGE_BYTES:  # without what a group costs, which counts where blobs are many
+            await self._work(file)
+            return
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_RANGES_AT_ONCE):
+                group.create_task(self._work(file))
+
+    async def _work(self, file: SharedFile) -> None:
+        loop = asyncio.get_running_loop()
+
+        def write(start: int, data: Any) -> None:  # in a worker thread
+            file.write(start, data)
+            loop.call_soon_threadsafe(self._report, file)
+
         for start, length in self._ranges:
-            await self._session.read_range(self._blob.ref, start, length, self._blob.etag, file.write)
-            self._done += length
-            self._progress.report(Progress(self._done, total_bytes=self._length))
+            await self._session.read_range(self._blob.ref, start, length, self._blob.etag, write)
 
-    async def _check(self, file: _SharedFile) -> None:
+    def _report(self, file: SharedFile) -> None:
+        self._progress.report(Progress(file.written, total_bytes=self._length))
+
+    async def _check(self, file: SharedFile) -> None:
         blob = f"source '{self._session.errors.source}': blob '{printable(self._blob.ref.path)}'"
         if file.written != self._length:
             raise SourceUnavailable(
@@ -160,50 +169,18 @@ class _Transfer:
             )
         if self._expected_md5 is None:
             return
-        if await self._session.in_thread(file.md5) != self._expected_md5:
+        small = self._length <= _HASHED_AT_ONCE_BYTES
+        if (file.md5() if small else await self._session.in_thread(file.md5)) != self._expected_md5:
             raise SourceUnavailable(
                 f"{blob}: the bytes that arrived do not have the MD5 that the service keeps for them, so they are "
                 "damaged or it was set wrongly; try again, or set verify to false to take them as they are"
             )
 
 
-class _SharedFile:
-    """Used by several threads. After `close` late threads of a cancelled download touch nothing any more: by then the
-    descriptor's number may belong to another file.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-        self._lock = threading.Lock()
-        self.written = 0
-
-    def write(self, start: int, data: Any) -> None:
-        view = memoryview(data)
-        while view:
-            with self._lock:
-                if self._descriptor is None:
-                    return
-                count = os.pwrite(self._descriptor, view[:_PIECE_BYTES], start)
-                self.written += count
-            view, start = view[count:], start + count
-
-    def md5(self) -> bytes:
-        digest, place = hashlib.md5(usedforsecurity=False), 0
-        while True:
-            with self._lock:
-                piece = b"" if self._descriptor is None else os.pread(self._descriptor, _PIECE_BYTES, place)
-            if not piece:
-                return digest.digest()
-            digest.update(piece)
-            place += len(piece)
-
-    def close(self) -> None:
-        with self._lock:
-            self._descriptor = None
-
-
 def _ranges(size: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(_RANGE_BYTES, size - start)) for start in range(0, size, _RANGE_BYTES))
+    """As few as keep all requests busy: each new one costs the time of the way there and back."""
+    length = min(max(-(-size // _RANGES_AT_ONCE), _MIN_RANGE_BYTES), _MAX_RANGE_BYTES)
+    return ((start, min(length, size - start)) for start in range(0, size, length))
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
