@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deepanalyze.datasources.policy import ANYWHERE, NetworkPolicy
+from deepanalyze.datasources.tabular.child import ChildReader
+from deepanalyze.datasources.tabular.protocol import TableReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,14 @@ class PoolLimits:
 
 @dataclass(frozen=True, slots=True)
 class SourceDefaults:
-    """What a source uses where its own config says nothing; the server fills it from its settings."""
+    """What a source uses where its own config says nothing; the server fills it from its settings.
+
+    `tables` reads tables from files: by default in a child process with limits, in the server in the sandbox.
+    """
 
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     pool: PoolLimits = field(default_factory=PoolLimits)
     network: NetworkPolicy = ANYWHERE
+    tables: TableReader = field(default_factory=ChildReader, compare=False)

@@ -1,0 +1,125 @@
+"""How a text separates its values, and where its header is. Told from the first records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+DELIMITERS = (",", ";", "\t", "|")
+_MAX_RECORDS = 1_000
+_MAX_INTRODUCTION = 20  # lines of titles and comments above a table
+_AGREEING = 0.5  # of all records have the most frequent number of values, else it is no separator
+_TYPED = re.compile(
+    r"[+-]?(\d[\d.,' ]*|[.,]\d+)([eE][+-]?\d+)?%?|\d{4}-\d{2}-\d{2}.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}.*"
+    r"|true|false|nan|[+-]?inf",
+    re.IGNORECASE,
+)
+_YEAR = re.compile(r"(1[89]|2[01])\d{2}")
+
+Record = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`skip`: lines before the table. `header`: the names of the columns, when the file has them; it has `width`."""
+
+    delimiter: str
+    skip: int
+    header: Record | None
+    width: int
+
+
+def dialect_of(text: str, delimiter: str | None = None) -> Dialect | None:
+    """None for a text without any records. The text ends with a line, or is whole."""
+    candidates = [_read(text, one) for one in ([delimiter] if delimiter else DELIMITERS)]
+    best = max(candidates, key=lambda read: read.merit)
+    if best.merit[0] == 0 and delimiter is None:
+        best = _read(text, DELIMITERS[0], single=True)
+    if not best.records:
+        return None
+    first = best.introduction()
+    records = best.records[first:]
+    header = records[0] if is_header(records[0], records[1] if len(records) > 1 else None) else None
+    width = max(len(records[0]), *(_used(record) for record in records))
+    return Dialect(best.delimiter, best.starts[first], header, width)
+
+
+def _used(record: Record) -> int:
+    """Without what a separator at the end of each line adds."""
+    width = len(record)
+    while width and not record[width - 1]:
+        width -= 1
+    return width
+
+
+class _Reading:
+    """A text read with one delimiter. `starts`: how many lines lie before each record."""
+
+    def __init__(
+        self, delimiter: str, records: Sequence[Record], starts: Sequence[int], *, single: bool
+    ) -> None:
+        self.delimiter = delimiter
+        self.records = records
+        self.starts = starts
+        self._width, agreeing = Counter(map(len, records)).most_common(1)[0] if records else (0, 0)
+        self._share = agreeing / len(records) if records else 0
+        self._single = single
+
+    @property
+    def merit(self) -> tuple[float, int]:
+        """How well the records agree on a number of values above one, and that number."""
+        if self._width < 2 or self._share < _AGREEING:
+            return (0, 0)
+        return (round(self._share, 1), self._width)
+
+    def introduction(self) -> int:
+        """How many records are titles and comments: narrow, before wide ones."""
+        if self._single or self._width < 2:
+            return sum(1 for _ in _leading_comments(self.records))
+        for place, record in enumerate(self.records[:_MAX_INTRODUCTION]):
+            if len(record) > 1 and (len(record) == self._width or not record[0].startswith("#")):
+                return place
+        return 0
+
+
+def _leading_comments(records: Sequence[Record]) -> Sequence[Record]:
+    count = 0
+    while count < min(_MAX_INTRODUCTION, len(records) - 1) and records[count][0].startswith("# "):
+        count += 1
+    return records[:count]
+
+
+def _read(text: str, delimiter: str, *, single: bool = False) -> _Reading:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    records: list[Record] = []
+    starts: list[int] = []
+    before = 0
+    try:
+        for record in reader:
+            if record and any(record):
+                records.append(record)
+                starts.append(before)
+            before = reader.line_num
+            if len(records) >= _MAX_RECORDS:
+                break
+    except csv.Error:  # a value longer than the module takes
+        pass
+    return _Reading(delimiter, records, starts, single=single)
+
+
+def is_header(first: Record, second: Record | None) -> bool:
+    """Whether the first record names columns: it holds no numbers, dates or truth values, but may hold years."""
+    values = [value.strip() for value in first if value.strip()]
+    if not values:
+        return False
+    looking_typed = [value for value in values if _TYPED.fullmatch(value)]
+    if not looking_typed:
+        return True
+    years = all(_YEAR.fullmatch(value) for value in looking_typed)
+    if not years or len(looking_typed) < 2 or len(set(values)) < len(values):
+        return False
+    return first[0] not in looking_typed and (second is None or first[1:] != second[1:])
