@@ -144,7 +144,10 @@ async def _read_all(descriptor: int, max_bytes: int) -> bytes:
         while len(collected) <= max_bytes:
             await readable.wait()
             readable.clear()
-            part = os.read(descriptor, _READ_BYTES)
+            try:
+                part = os.read(descriptor, _READ_BYTES)
+            except BlockingIOError:  # told of what was read meanwhile
+                continue
             if not part:
                 return bytes(collected)
             collected += part

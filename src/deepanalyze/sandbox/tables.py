@@ -16,7 +16,7 @@ from deepanalyze.datasources.tabular.protocol import (
     MEMORY_BYTES,
     PARALLEL_READERS,
     PARALLEL_SCRATCHES,
-    WORKER,
+    PROGRAMS,
     TableTask,
     program,
 )
@@ -101,6 +101,6 @@ class NoTables:
 
 def with_worker(python: PythonEnvironment) -> PythonEnvironment:
     """The environment and, where it lies elsewhere, the program."""
-    if python.holds(WORKER):
+    if python.holds(PROGRAMS):
         return python
-    return dataclasses.replace(python, directories=(*python.directories, str(WORKER)))
+    return dataclasses.replace(python, directories=(*python.directories, str(PROGRAMS)))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-WORKER = Path(__file__).parent / "table_worker"
+PROGRAMS = Path(__file__).parent  # holds the package `table_worker`
 MEMORY_BYTES = 1024**3  # of the process; the engine in it takes half of that and then goes on on disk
 MAX_UNPACKED_BYTES = 1024**3
 MAX_FILE_BYTES = 4 * 1024**3  # of one that the program writes: what does not fit into memory
@@ -53,4 +53,4 @@ def program(python: str, file: Path, task: TableTask, *, module: str = "main") -
         "max_bytes": MAX_UNPACKED_BYTES,
     }
     start = _START.format(module=module)
-    return [python, "-P", "-B", "-c", start, str(WORKER.parent), json.dumps(described)]
+    return [python, "-P", "-B", "-c", start, str(PROGRAMS), json.dumps(described)]
