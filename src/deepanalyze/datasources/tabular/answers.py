@@ -113,5 +113,5 @@ def _failure(label: FileLabel, answer: _Failed) -> DeepAnalyzeError:
         return FileTooLarge(f"{label} {message}", param="path")
     if answer.error == "unknown":
         return NotSupported(f"{label} {message}", param="path")
-    kind = printable(answer.format or "", 20)
+    kind = printable(answer.format or "compressed", 20)
     return InvalidRequest(f"{label} is not a readable {kind} file: {message}", param="path")

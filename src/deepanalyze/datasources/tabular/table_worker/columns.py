@@ -31,7 +31,9 @@ class Relation:
 
 def check_count(columns: int) -> None:
     if columns > MAX_COLUMNS:
-        raise TooLarge(f"has {columns:,} columns, more than the {MAX_COLUMNS:,} that are shown at most")
+        raise TooLarge(
+            f"has more than {MAX_COLUMNS:,} columns, which is as many as are shown; store it with fewer"
+        )
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
 from pathlib import Path
 
-from .columns import Column, Relation, check_count, distinct_names
-from .dialect import Dialect, dialect_of
+from .columns import Relation, check_count, distinct_names
+from .dialect import dialect_of
 from .engine import Engine, name, quoted
 from .failures import NeedsWhole, Unreadable
-from .typing_text import ANY_TYPE, typed
+from .typing_text import TextColumn, typed
 
 _SAMPLE_BYTES = 256 * 1024
 _MAX_LINE_BYTES = 16 * 1024**2
+_COPIED_BYTES = 1024**2
 _SURPLUS = "surplus"
 
 
@@ -24,33 +26,33 @@ def csv_relation(engine: Engine, file: Path, *, tabs: bool, complete: bool) -> R
     if dialect is None:
         return Relation("(SELECT 1 WHERE false)", ())
     check_count(dialect.width)
-    skip = dialect.skip + (0 if dialect.header is None else _lines_of_header(sample, dialect))
-    load(engine, file, dialect.delimiter, skip=skip, width=dialect.width)
+    rows = _below(file, sample, dialect.skip)
+    load(engine, rows, dialect.delimiter, width=dialect.width, complete=complete)
     header = [*(dialect.header or ()), *[""] * dialect.width][: dialect.width]
-    return text_relation(engine, distinct_names(header))
+    titles = distinct_names(header)
+    texts = [TextColumn(title, name(f"c{place}")) for place, title in enumerate(titles)]
+    return Relation("data", typed(engine, "data", texts))
 
 
-def load(engine: Engine, file: Path, delimiter: str, *, skip: int, width: int) -> None:
-    """Makes the table `data` of texts `c0`, `c1` … An empty text is there only where the file quotes it."""
+def load(engine: Engine, file: Path, delimiter: str, *, width: int, complete: bool = True) -> None:
+    """Makes the table `data` of texts `c0`, `c1` … An empty text is there only where the file quotes it. The last
+    record of an incomplete file may go on after the file's end.
+    """
     names = [*(f"c{place}" for place in range(width)), _SURPLUS]
     columns = ", ".join(f"{quoted(one)}: 'VARCHAR'" for one in names)
     engine.rows(
         f"CREATE TABLE data AS SELECT * FROM read_csv({quoted(str(file))}, auto_detect = false, "
-        f"delim = {quoted(delimiter)}, quote = '\"', escape = '\"', header = false, skip = {skip}, "
+        f"delim = {quoted(delimiter)}, quote = '\"', escape = '\"', header = false, "
         f"columns = {{{columns}}}, null_padding = true, strict_mode = false, parallel = false, "
         f"nullstr = '', allow_quoted_nulls = false, max_line_size = {_MAX_LINE_BYTES})"
     )
+    if not complete:
+        engine.rows("DELETE FROM data WHERE rowid = (SELECT max(rowid) FROM data)")
     [(surplus,)] = engine.rows(f"SELECT min(rowid) FROM data WHERE {_SURPLUS} IS NOT NULL")
     if surplus is not None:
         raise Unreadable(
             f"record {surplus + 1:,} below the header has more values than the {width} columns of those above it"
         )
-
-
-def text_relation(engine: Engine, titles: list[str]) -> Relation:
-    described = [(title, name(f"c{place}"), ANY_TYPE) for place, title in enumerate(titles)]
-    columns: list[Column] = typed(engine, "data", described, missing=True)
-    return Relation("data", columns)
 
 
 def _sample(file: Path, complete: bool) -> str:
@@ -67,13 +69,14 @@ def _sample(file: Path, complete: bool) -> str:
     return sample.decode("utf-8", "replace")
 
 
-def _lines_of_header(sample: str, dialect: Dialect) -> int:
-    """A header may take several lines, in quotes."""
-    lines = itertools.islice(io.StringIO(sample, newline=""), dialect.skip, None)
-    count = quotes = 0
-    for line in lines:
-        count += 1
-        quotes += line.count('"')
-        if quotes % 2 == 0 and line.strip():
-            break
-    return count
+def _below(file: Path, sample: str, lines: int) -> Path:
+    """The file without its first lines; DuckDB's own `skip` counts otherwise where they hold quotes."""
+    skipped = itertools.islice(io.StringIO(sample, newline=""), lines)
+    start = sum(len(line.encode()) for line in skipped)
+    if start == 0:
+        return file
+    rows = file.with_name("rows")
+    with file.open("rb") as source, rows.open("wb") as target:
+        source.seek(start)
+        shutil.copyfileobj(source, target, _COPIED_BYTES)
+    return rows

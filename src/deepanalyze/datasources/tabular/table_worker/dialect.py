@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
@@ -25,7 +26,7 @@ Record = Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`skip`: lines before the table. `header`: the names of the columns, when the file has them; it has `width`."""
+    """`skip`: lines before the first row. `header`: the names of the columns, when the file has them."""
 
     delimiter: str
     skip: int
@@ -45,7 +46,8 @@ def dialect_of(text: str, delimiter: str | None = None) -> Dialect | None:
     records = best.records[first:]
     header = records[0] if is_header(records[0], records[1] if len(records) > 1 else None) else None
     width = max(len(records[0]), *(_used(record) for record in records))
-    return Dialect(best.delimiter, best.starts[first], header, width)
+    skip = best.starts[first] if header is None else best.ends[first]
+    return Dialect(best.delimiter, skip, header, width)
 
 
 def _used(record: Record) -> int:
@@ -57,17 +59,30 @@ def _used(record: Record) -> int:
 
 
 class _Reading:
-    """A text read with one delimiter. `starts`: how many lines lie before each record."""
+    """A text read with one delimiter. `starts` and `ends`: how many lines lie before each record, and with it."""
 
-    def __init__(
-        self, delimiter: str, records: Sequence[Record], starts: Sequence[int], *, single: bool
-    ) -> None:
+    def __init__(self, delimiter: str, *, single: bool) -> None:
         self.delimiter = delimiter
-        self.records = records
-        self.starts = starts
-        self._width, agreeing = Counter(map(len, records)).most_common(1)[0] if records else (0, 0)
-        self._share = agreeing / len(records) if records else 0
+        self.records: list[Record] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
         self._single = single
+
+    def read(self, text: str) -> None:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter)
+        before = 0
+        with contextlib.suppress(csv.Error):  # a value longer than the module takes
+            for record in reader:
+                if any(record):
+                    self.records.append(record)
+                    self.starts.append(before)
+                    self.ends.append(reader.line_num)
+                before = reader.line_num
+                if len(self.records) >= _MAX_RECORDS:
+                    break
+        counts = Counter(map(len, self.records)).most_common(1)
+        self._width, agreeing = counts[0] if counts else (0, 0)
+        self._share = agreeing / max(1, len(self.records))
 
     @property
     def merit(self) -> tuple[float, int]:
@@ -94,21 +109,9 @@ def _leading_comments(records: Sequence[Record]) -> Sequence[Record]:
 
 
 def _read(text: str, delimiter: str, *, single: bool = False) -> _Reading:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    records: list[Record] = []
-    starts: list[int] = []
-    before = 0
-    try:
-        for record in reader:
-            if record and any(record):
-                records.append(record)
-                starts.append(before)
-            before = reader.line_num
-            if len(records) >= _MAX_RECORDS:
-                break
-    except csv.Error:  # a value longer than the module takes
-        pass
-    return _Reading(delimiter, records, starts, single=single)
+    reading = _Reading(delimiter, single=single)
+    reading.read(text)
+    return reading
 
 
 def is_header(first: Record, second: Record | None) -> bool:

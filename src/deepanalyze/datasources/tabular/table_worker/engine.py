@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from .failures import Unreadable
 
 _THREADS = 2
 _MAX_MESSAGE = 300
+_QUOTED_LINE = re.compile(r"^Original Line:.*$", re.MULTILINE)
 
 
 class Engine:
@@ -48,10 +50,10 @@ class Engine:
         return [(row[0], row[1]) for row in self.rows(f"DESCRIBE SELECT * FROM {relation}")]
 
     def _told(self, error: duckdb.Error) -> str:
-        """The first paragraph, without the kind of error and where our file lies."""
-        text = str(error).split("\n\n")[0].split("\nTry ")[0]
-        text = text.removeprefix("Invalid Input Error: ").replace(str(self._directory) + "/", "")
-        text = " ".join(text.split())
+        """What is wrong, without the kind of error, the line as it is, the options and where the file lies."""
+        text = str(error).split("\n\n")[0].split("\nTry ")[0].split("Possible ")[0]
+        text = _QUOTED_LINE.sub("", text.removeprefix("Invalid Input Error: "))
+        text = " ".join(text.replace(str(self._directory) + "/", "").split())
         return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"
 
 

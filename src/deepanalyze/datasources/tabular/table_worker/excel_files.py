@@ -44,7 +44,7 @@ def excel_relation(engine: Engine, file: Path, *, max_bytes: int, max_rows: int 
     below = itertools.islice(itertools.chain(beginning[header:], rows), max_rows)
     texts = file.with_name("sheet")
     kinds = _write(texts, below, width)
-    load(engine, texts, ",", skip=0, width=width)
+    load(engine, texts, ",", width=width)
     return Relation("data", [_column(place, title, kinds[place]) for place, title in enumerate(titles)])
 
 

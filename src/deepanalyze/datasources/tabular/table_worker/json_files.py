@@ -11,7 +11,7 @@ from typing import Any
 from .columns import Column, Relation, check_count
 from .engine import Engine, name, quoted
 from .failures import NeedsWhole, TooLarge, Unreadable
-from .typing_text import NUMBERS, TEMPORAL, typed
+from .typing_text import NUMBERS, TEMPORAL, TextColumn, typed
 
 _MAX_RECORD_BYTES = 32 * 1024**2
 _MAX_DOCUMENT_BYTES = 64 * 1024**2  # read as a whole it takes some ten times as much memory
@@ -142,11 +142,8 @@ def _relation(engine: Engine, file: Path, shape: str) -> Relation:
     described = engine.columns("data")
     check_count(len(described))
     kinds = _kinds(engine, [title for title, _ in described])
-    columns = [
-        (title, *_text_and_types(name(title), kind))
-        for (title, _), kind in zip(described, kinds, strict=True)
-    ]
-    found = typed(engine, "data", columns, missing=False)
+    texts = [_text_column(title, kind) for (title, _), kind in zip(described, kinds, strict=True)]
+    found = typed(engine, "data", texts)
     return Relation("data", [_finished(*pair) for pair in zip(found, kinds, strict=True)])
 
 
@@ -159,13 +156,15 @@ def _kinds(engine: Engine, titles: list[str]) -> list[str]:
     return ["nothing" if not types else _KINDS.get(frozenset(types), "nested") for types in answers]
 
 
-def _text_and_types(value: str, kind: str) -> tuple[str, tuple[str, ...]]:
-    given = f"CAST({value} AS JSON)"
+def _text_column(title: str, kind: str) -> TextColumn:
+    given = f"CAST({name(title)} AS JSON)"
     if kind == "text":
-        return f"({given} ->> '$')", TEMPORAL
+        return TextColumn(title, f"({given} ->> '$')", TEMPORAL)
     if kind == "number":
-        return f"CAST({given} AS VARCHAR)", NUMBERS
-    return f"(CASE WHEN json_type({given}) <> 'NULL' THEN CAST({given} AS VARCHAR) END)", ()
+        return TextColumn(title, f"CAST({given} AS VARCHAR)", NUMBERS)
+    return TextColumn(
+        title, f"(CASE WHEN json_type({given}) <> 'NULL' THEN CAST({given} AS VARCHAR) END)", ()
+    )
 
 
 def _finished(column: Column, kind: str) -> Column:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .columns import Relation
 from .failures import Failure, NeedsWhole, TooLarge, Unknown
-from .formats import KNOWN, SIGNATURE_BYTES, TITLES, Format, Guess, guess
+from .formats import KNOWN, SIGNATURE_BYTES, TITLES, Compression, Format, Guess, guess
 
 _SPILL_FACTOR = 4
 _TYPED_ROWS = 2_000  # of a preview, to tell the types from
@@ -38,10 +38,12 @@ def _be_quiet() -> None:
 
 def _answer(task: Mapping[str, Any]) -> Mapping[str, Any]:
     file = Path.cwd() / task["file"]
-    what: Format | None = None
+    found = _guess(file, task["name"])
+    what = found.format
     try:
-        found, file = _unpacked(file, task)
-        what = found.format
+        if found.compression is not None:
+            found, file = _unpacked(file, found.compression, task)
+            what = found.format
         if what is None:
             raise Unknown(f"is {found.other or 'of no format that is known'}; tables are read from {KNOWN}")
         return _read(file, what, task)
@@ -63,13 +65,10 @@ def _told(failure: Failure, what: Format | None) -> Mapping[str, Any]:
     }
 
 
-def _unpacked(file: Path, task: Mapping[str, Any]) -> tuple[Guess, Path]:
-    found = _guess(file, task["name"])
-    if found.compression is None:
-        return found, file
+def _unpacked(file: Path, compression: Compression, task: Mapping[str, Any]) -> tuple[Guess, Path]:
     from .unpacking import unpacked
 
-    inner = unpacked(file, found.compression, max_bytes=task["max_bytes"], complete=task["complete"])
+    inner = unpacked(file, compression, max_bytes=task["max_bytes"], complete=task["complete"])
     found = _guess(inner, task["name"])
     if found.compression is not None:
         raise Unknown(f"is compressed more than once; tables are read from {KNOWN}")

@@ -5,7 +5,6 @@ few kilobytes may unpack to terabytes.
 from __future__ import annotations
 
 import codecs
-import io
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,17 +14,20 @@ from .failures import TooLarge, Unreadable
 from .formats import Compression
 
 _CHUNK = 1024**2
+_ENOUGH = 16 * _CHUNK  # of a beginning: a few kilobytes may hold gigabytes
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 def unpacked(file: Path, compression: Compression, *, max_bytes: int, complete: bool) -> Path:
-    """An incomplete file gives what can be unpacked of it."""
+    """Of an incomplete file the beginning."""
     target = file.with_name("unpacked")
     parts = _gunzipped(file, complete) if compression == "gzip" else _unzstd(file, complete)
     total = 0
     with target.open("wb") as written:
         for part in parts:
             total += len(part)
+            if not complete and total > _ENOUGH:
+                break
             if total > max_bytes:
                 raise TooLarge(
                     f"unpacks to more than the limit of {max_bytes:,} bytes; store it in smaller files"
@@ -120,15 +122,6 @@ def _chunks(file: Path) -> Iterable[bytes]:
 
 
 def _cut_at_last_line(text: Path) -> None:
-    """A record may end later than its line, in a quoted text: so many quotes must be closed as are opened."""
     with text.open("rb+") as file:
         content = file.read()
-        end = _line_end(content, len(content))
-        while end and content.count(b'"', 0, end) % 2:
-            end = _line_end(content, content.rfind(b'"', 0, end))
-        file.seek(0, io.SEEK_SET)
-        file.truncate(end)
-
-
-def _line_end(content: bytes, before: int) -> int:
-    return (content.rfind(b"\n", 0, before) if b"\n" in content else content.rfind(b"\r", 0, before)) + 1
+        file.truncate((content.rfind(b"\n") if b"\n" in content else content.rfind(b"\r")) + 1)
