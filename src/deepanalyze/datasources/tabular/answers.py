@@ -88,12 +88,16 @@ def understood(label: FileLabel, output: bytes) -> Answer:
     return answer
 
 
-def table_of(answer: PreviewAnswer) -> Table:
+def table_of(label: FileLabel, answer: Answer) -> Table:
+    if not isinstance(answer, PreviewAnswer) or any(len(row) != len(answer.columns) for row in answer.rows):
+        raise died(label)
     columns = tuple(Column(column.name, column.type) for column in answer.columns)
     return Table(columns, answer.rows, answer.truncated)
 
 
-def statistics_of(answer: StatisticsAnswer) -> Statistics:
+def statistics_of(label: FileLabel, answer: Answer) -> Statistics:
+    if not isinstance(answer, StatisticsAnswer):
+        raise died(label)
     columns = [ColumnStatistics(**column.model_dump()) for column in answer.columns]
     return Statistics(answer.row_count, estimated=False, columns=columns)
 

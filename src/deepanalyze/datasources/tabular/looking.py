@@ -13,8 +13,6 @@ from deepanalyze.datasources.tabular.answers import (
     Answer,
     FileLabel,
     NeedsMore,
-    PreviewAnswer,
-    StatisticsAnswer,
     died,
     statistics_of,
     table_of,
@@ -50,23 +48,14 @@ async def preview(files: Files, label: FileLabel, *, limit: int) -> Table:
     length: int | None = HEAD_BYTES
     while length is not None and length < files.defaults.limits.max_file_bytes:
         try:
-            return _table(await _beginning(files, label, limit, length))
+            return table_of(label, await _beginning(files, label, limit, length))
         except NeedsMore as more:
             length = None if more.whole else _MORE * length
-    return _table(await _whole(files, label, TableTask(label.path, "preview", limit)))
+    return table_of(label, await _whole(files, label, TableTask(label.path, "preview", limit)))
 
 
 async def statistics(files: Files, label: FileLabel) -> Statistics:
-    answer = await _whole(files, label, TableTask(label.path, "statistics"))
-    if not isinstance(answer, StatisticsAnswer):
-        raise died(label)
-    return statistics_of(answer)
-
-
-def _table(answer: Answer) -> Table:
-    if not isinstance(answer, PreviewAnswer):
-        raise TypeError("statistics were not asked for")
-    return table_of(answer)
+    return statistics_of(label, await _whole(files, label, TableTask(label.path, "statistics")))
 
 
 async def _beginning(files: Files, label: FileLabel, limit: int, length: int) -> Answer:

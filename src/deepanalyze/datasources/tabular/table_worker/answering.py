@@ -22,6 +22,7 @@ _ORDERED = ("DATE", "TIME", "INTERVAL", "VARCHAR", "UUID", "ENUM")
 _COLUMNS_AT_ONCE = 50
 # Counting different values takes some ten megabytes for each column, so of few rows lists are made instead.
 _FEW_ROWS = 10_000
+_MEASURED_AT_ONCE = 10
 _COUNTED_AT_ONCE = 4
 _VALUES_AT_ONCE = 500_000
 _LARGE = 1e150  # squares of larger numbers are too large
@@ -65,7 +66,7 @@ def statistics(engine: Engine, relation: Relation) -> Answer:
     """
     [(rows,)] = engine.rows(f"SELECT count(*) FROM {relation.sql}")
     few = rows <= _FEW_ROWS
-    at_once = _COLUMNS_AT_ONCE if few else max(1, min(_COUNTED_AT_ONCE, _VALUES_AT_ONCE // rows))
+    at_once = _MEASURED_AT_ONCE if few else max(1, min(_COUNTED_AT_ONCE, _VALUES_AT_ONCE // rows))
     measured: list[Answer] = []
     for start in range(0, len(relation.columns), at_once):
         some = relation.columns[start : start + at_once]

@@ -140,6 +140,9 @@ def _relation(engine: Engine, file: Path, shape: str) -> Relation:
     )
     engine.rows(f"CREATE TABLE data AS SELECT * FROM {relation}")
     described = engine.columns("data")
+    [(empty,)] = engine.rows("SELECT count(*) = 0 FROM data")
+    if empty:
+        return Relation("data", ())
     check_count(len(described))
     kinds = _kinds(engine, [title for title, _ in described])
     texts = [_text_column(title, kind) for (title, _), kind in zip(described, kinds, strict=True)]
