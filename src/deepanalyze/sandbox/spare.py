@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from deepanalyze.sandbox.runtime_dir import make_runtime_dir, remove_runtime_dir
+from deepanalyze.sandbox.runtime_dir import make_directory, make_runtime_dir, remove_runtime_dir
 from deepanalyze.workspace import Workspace, sandbox_uid
 
 
 @contextlib.asynccontextmanager
 async def spare_workspace() -> AsyncIterator[Workspace]:
-    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="da-spare-"))
+    directory = await asyncio.to_thread(make_directory)
     # A user of its own: when a supervisor ends, so does everything else of its user.
     uid = sandbox_uid(directory.name)
     workspace = Workspace(directory / "work", directory / "staging", owner_uid=uid)
     try:
-        directory.chmod(0o711)
         workspace.create()
         yield workspace
     finally:

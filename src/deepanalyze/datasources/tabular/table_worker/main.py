@@ -14,6 +14,7 @@ from .failures import Failure, NeedsWhole, TooLarge, Unknown
 from .formats import KNOWN, SIGNATURE_BYTES, TITLES, Compression, Format, Guess, guess
 
 _SPILL_FACTOR = 4
+_ENOUGH_BYTES = 16 * 1024**2  # of an unpacked text, for its first rows
 _TYPED_ROWS = 2_000  # of a preview, to tell the types from
 
 
@@ -37,22 +38,39 @@ def _be_quiet() -> None:
 
 
 def _answer(task: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of what is packed the beginning is tried first: a few kilobytes may hold gigabytes."""
     file = Path.cwd() / task["file"]
     found = _guess(file, task["name"])
-    what = found.format
+    enough = _ENOUGH_BYTES if task["action"] == "preview" and found.readable_from_head else None
     try:
-        if found.compression is not None:
-            found, file = _unpacked(file, found.compression, task)
-            what = found.format
-        if what is None:
-            raise Unknown(f"is {found.other or 'of no format that is known'}; tables are read from {KNOWN}")
-        return _read(file, what, task)
+        try:
+            return _attempt(file, found, task, enough)
+        except NeedsWhole:
+            if not task["complete"] or found.compression is None or enough is None:
+                raise
+            return _attempt(file, found, task, None)
     except NeedsWhole:
         return {"error": "needs_whole"}
+
+
+def _attempt(file: Path, found: Guess, task: Mapping[str, Any], enough: int | None) -> Mapping[str, Any]:
+    what = found.format
+    complete = task["complete"]
+    try:
+        if found.compression is not None:
+            file, complete = _unpacked(file, found.compression, task, enough)
+            found = _guess(file, task["name"])
+            what = found.format
+        if found.compression is not None:
+            raise Unknown(f"is compressed more than once; tables are read from {KNOWN}")
+        if what is None:
+            raise Unknown(f"is {found.other or 'of no format that is known'}; tables are read from {KNOWN}")
+        return _read(file, what, {**task, "complete": complete})
+    except NeedsWhole:
+        raise
     except MemoryError:
         memory = task["memory_bytes"] // 1024**2
-        failure: Failure = TooLarge(f"needs more than the {memory:,} MB of memory that reading may take")
-        return _told(failure, what)
+        return _told(TooLarge(f"needs more than the {memory:,} MB of memory that reading may take"), what)
     except Failure as failure:
         return _told(failure, what)
 
@@ -65,14 +83,12 @@ def _told(failure: Failure, what: Format | None) -> Mapping[str, Any]:
     }
 
 
-def _unpacked(file: Path, compression: Compression, task: Mapping[str, Any]) -> tuple[Guess, Path]:
+def _unpacked(
+    file: Path, compression: Compression, task: Mapping[str, Any], enough: int | None
+) -> tuple[Path, bool]:
     from .unpacking import unpacked
 
-    inner = unpacked(file, compression, max_bytes=task["max_bytes"], complete=task["complete"])
-    found = _guess(inner, task["name"])
-    if found.compression is not None:
-        raise Unknown(f"is compressed more than once; tables are read from {KNOWN}")
-    return found, inner
+    return unpacked(file, compression, max_bytes=task["max_bytes"], complete=task["complete"], enough=enough)
 
 
 def _guess(file: Path, name: str) -> Guess:

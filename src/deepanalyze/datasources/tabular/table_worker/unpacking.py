@@ -14,26 +14,27 @@ from .failures import TooLarge, Unreadable
 from .formats import Compression
 
 _CHUNK = 1024**2
-_ENOUGH = 16 * _CHUNK  # of a beginning: a few kilobytes may hold gigabytes
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-def unpacked(file: Path, compression: Compression, *, max_bytes: int, complete: bool) -> Path:
-    """Of an incomplete file the beginning."""
+def unpacked(
+    file: Path, compression: Compression, *, max_bytes: int, complete: bool, enough: int | None
+) -> tuple[Path, bool]:
+    """The unpacked file, and whether it is whole: `enough` bytes of it end the work."""
     target = file.with_name("unpacked")
     parts = _gunzipped(file, complete) if compression == "gzip" else _unzstd(file, complete)
     total = 0
     with target.open("wb") as written:
         for part in parts:
             total += len(part)
-            if not complete and total > _ENOUGH:
-                break
+            if enough is not None and total > enough:
+                return target, False
             if total > max_bytes:
                 raise TooLarge(
                     f"unpacks to more than the limit of {max_bytes:,} bytes; store it in smaller files"
                 )
             written.write(part)
-    return target
+    return target, complete
 
 
 def _gunzipped(file: Path, complete: bool) -> Iterator[bytes]:
