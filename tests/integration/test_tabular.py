@@ -408,7 +408,7 @@ TEXTS = st.one_of(st.none(), st.text("abcxyzäß☃ ,;|\t\"'\n0189.-", min_size=
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl", "parquet", "xlsx"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(NUMBERS, REALS, TEXTS), min_size=1, max_size=30))
 async def test_what_libraries_write_comes_back(
     tmp_path: Path, format: str, rows: list[tuple[int | None, float | None, str | None]]

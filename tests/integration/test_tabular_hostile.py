@@ -66,7 +66,7 @@ def far_apart() -> bytes:
 
 
 def long_tail(xml: bytes) -> bytes:
-    return xml.replace(b"</sheetData>", b"</sheetData>" + b" " * (1200 * MILLION))
+    return xml.replace(b"</sheetData>", b"</sheetData>" + b" " * (30 * MILLION))
 
 
 def laughs(xml: bytes) -> bytes:
@@ -90,7 +90,7 @@ FILES: Mapping[str, Hostile] = {
         InvalidRequest,
         "damaged",
     ),
-    "a bomb in xlsx": ("a.xlsx", lambda: workbook(long_tail), FileTooLarge, "unpacks to"),
+    "a bomb in xlsx": ("a.xlsx", lambda: workbook(declared=2**31), FileTooLarge, "unpacks to"),
     "a lying bomb": ("a.xlsx", lambda: workbook(long_tail, declared=1000), InvalidRequest, "damaged"),
     "cells far apart": ("a.xlsx", far_apart, InvalidRequest, "memory"),
     "another archive": ("a.xlsx", lambda: zipped({"a.txt": b"x"}), InvalidRequest, "not of a workbook"),
@@ -112,7 +112,7 @@ FILES: Mapping[str, Hostile] = {
         FileTooLarge,
         "more than",
     ),
-    "an endless line": ("a.csv", lambda: b"a,b\n" + b"x" * 50 * MILLION, InvalidRequest, "Maximum line size"),
+    "an endless line": ("a.csv", lambda: b"a,b\n" + b"x" * 20 * MILLION, InvalidRequest, "Maximum line size"),
     "zeros": ("a.csv", lambda: b"a,b\n1\0,2\n", InvalidRequest, "NUL"),
     "a late wide row": ("a.csv", lambda: b"a,b\n" + b"1,2\n" * 9999 + b"1,2,3\n", InvalidRequest, "record 10,000"),
     "half a Parquet": ("a.parquet", lambda: parquet()[:5000], InvalidRequest, "Parquet"),
@@ -167,6 +167,7 @@ async def test_what_is_no_encoding_is_shown_as_it_can(tmp_path: Path) -> None:
     assert [row[1] for row in (await FolderSource(tmp_path).preview("a.csv")).rows] == [1, 2]
 
 
+@pytest.mark.long
 async def test_two_thousand_columns_are_read(tmp_path: Path) -> None:
     header = ",".join(f"c{n}" for n in range(2000))
     (tmp_path / "a.csv").write_text(f"{header}\n" + f"{','.join('1' * 2000)}\n" * 20)
@@ -184,9 +185,8 @@ async def _outcome(source: FolderSource, name: str) -> None:
                 raise
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_damaged_files_never_do_worse_than_fail(tmp_path: Path, seed: int) -> None:
-    await damage(tmp_path, random.Random(seed), times=2)
+async def test_damaged_files_never_do_worse_than_fail(tmp_path: Path) -> None:
+    await damage(tmp_path, random.Random(1), times=2)
 
 
 @pytest.mark.long
