@@ -146,6 +146,7 @@ async def test_encodings_of_text(source: FolderSource, encoding: str) -> None:
         ("\n\n", [], []),
         ("a,b\n", ["a", "b"], []),
         ("name\nada\n\nbob\n", ["name"], [["ada"], ["bob"]]),
+        ("text\nhello, world\na;b|c\n", ["text"], [["hello, world"], ["a;b|c"]]),
         ("# by hand\na,b\n1,2\n3,4\n", ["a", "b"], [[1, 2], [3, 4]]),
         ('a,b\n,""\n', ["a", "b"], [[None, ""]]),
         ('a";--,b\n1,2\n', ['a";--', "b"], [[1, 2]]),

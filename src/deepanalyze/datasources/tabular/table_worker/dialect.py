@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 DELIMITERS = (",", ";", "\t", "|")
+_NONE = "\x1f"  # of a single column, whose values may hold all the others; no text has this one
 _MAX_RECORDS = 1_000
 _MAX_INTRODUCTION = 20  # lines of titles and comments above a table
 _AGREEING = 0.5  # of all records have the most frequent number of values, else it is no separator
@@ -36,10 +37,8 @@ class Dialect:
 
 def dialect_of(text: str, delimiter: str | None = None) -> Dialect | None:
     """None for a text without any records. The text ends with a line, or is whole."""
-    candidates = [_read(text, one) for one in ([delimiter] if delimiter else DELIMITERS)]
-    best = max(candidates, key=lambda read: read.merit)
-    if best.merit[0] == 0 and delimiter is None:
-        best = _read(text, DELIMITERS[0], single=True)
+    candidates = [_Reading(text, one) for one in ([delimiter] if delimiter else (_NONE, *DELIMITERS))]
+    best = max(candidates, key=lambda reading: reading.merit)
     if not best.records:
         return None
     first = best.introduction()
@@ -61,14 +60,16 @@ def _used(record: Record) -> int:
 class _Reading:
     """A text read with one delimiter. `starts` and `ends`: how many lines lie before each record, and with it."""
 
-    def __init__(self, delimiter: str, *, single: bool) -> None:
+    def __init__(self, text: str, delimiter: str) -> None:
         self.delimiter = delimiter
         self.records: list[Record] = []
         self.starts: list[int] = []
         self.ends: list[int] = []
-        self._single = single
+        self._read(text)
+        counts = Counter(map(len, self.records)).most_common(1)
+        self._width, self._agreeing = counts[0] if counts else (0, 0)
 
-    def read(self, text: str) -> None:
+    def _read(self, text: str) -> None:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter)
         before = 0
         with contextlib.suppress(csv.Error):  # a value longer than the module takes
@@ -80,20 +81,20 @@ class _Reading:
                 before = reader.line_num
                 if len(self.records) >= _MAX_RECORDS:
                     break
-        counts = Counter(map(len, self.records)).most_common(1)
-        self._width, agreeing = counts[0] if counts else (0, 0)
-        self._share = agreeing / max(1, len(self.records))
 
     @property
     def merit(self) -> tuple[float, int]:
-        """How well the records agree on a number of values above one, and that number."""
-        if self._width < 2 or self._share < _AGREEING:
-            return (0, 0)
-        return (round(self._share, 1), self._width)
+        """How well the records agree on a number of values above one, and that number; else the first one's."""
+        if self.delimiter == _NONE or not self.records:
+            return (0, 2)
+        share = self._agreeing / len(self.records)
+        if self._width < 2 or share < _AGREEING:
+            return (0, len(self.records[0]) + 1)
+        return (round(share, 1), self._width)
 
     def introduction(self) -> int:
         """How many records are titles and comments: narrow, before wide ones."""
-        if self._single or self._width < 2:
+        if self._width < 2:
             return sum(1 for _ in _leading_comments(self.records))
         for place, record in enumerate(self.records[:_MAX_INTRODUCTION]):
             if len(record) > 1 and (len(record) == self._width or not record[0].startswith("#")):
@@ -106,12 +107,6 @@ def _leading_comments(records: Sequence[Record]) -> Sequence[Record]:
     while count < min(_MAX_INTRODUCTION, len(records) - 1) and records[count][0].startswith("# "):
         count += 1
     return records[:count]
-
-
-def _read(text: str, delimiter: str, *, single: bool = False) -> _Reading:
-    reading = _Reading(delimiter, single=single)
-    reading.read(text)
-    return reading
 
 
 def is_header(first: Record, second: Record | None) -> bool:

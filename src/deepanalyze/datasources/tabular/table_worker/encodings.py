@@ -18,6 +18,7 @@ _MARKS = (
 )
 _MOST_ZEROS = 0.4  # of every second byte: texts of Latin letters in UTF-16
 _DAMAGE = 10  # a UTF-8 text may have one bad byte in so many good characters
+_FEWEST = 4  # characters: fewer pairs may be chance
 _COMMON = 0.9  # of Chinese text is in the basic set; what only looks Chinese is not
 
 
@@ -54,7 +55,7 @@ def _is_chinese(sample: bytes) -> bool:
         return False
     wide = [c for c in text if not c.isascii()]
     common = sum(bool(c.encode("gb2312", "ignore")) for c in wide)
-    return bool(wide) and common >= _COMMON * len(wide)
+    return len(wide) >= _FEWEST and common >= _COMMON * len(wide)
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:
