@@ -438,9 +438,12 @@ async def test_what_libraries_write_comes_back(
         assert found[name]["nulls"] == len(whole) - len(values)
         if not values or name == "t":
             continue
-        near = (lambda v: pytest.approx(v, rel=1e-12, abs=1e-14)) if name == "x" else (lambda v: v)
-        assert float(found[name]["min"]) == near(min(values))
-        assert float(found[name]["max"]) == near(max(values))
-        assert [float(row[place]) for row in table.rows if row[place] is not None] == [
-            near(v) for v in values
-        ]
+        number, near = (float, _near) if name == "x" else (int, int)
+        assert number(found[name]["min"]) == near(min(values))
+        assert number(found[name]["max"]) == near(max(values))
+        shown_as = [number(row[place]) for row in table.rows if row[place] is not None]
+        assert shown_as == [near(value) for value in values]
+
+
+def _near(value: float) -> Any:
+    return pytest.approx(value, rel=1e-12, abs=1e-14)
