@@ -29,7 +29,7 @@ DeepAnalyzeError                     code                          what a person
 ├── FetchFailed                      (the code of its first cause) one or more referenced sources could not be fetched
 ├── ModelUnavailable                 model_unavailable             the model server cannot be reached or fails
 ├── Busy                             busy                          no kernel or slot came free in time
-├── SandboxUnavailable               sandbox_unavailable           generated code cannot be isolated on this machine
+├── SandboxUnavailable               sandbox_unavailable           code, or a file's reader, cannot be isolated here
 ├── Cancelled                        cancelled                     the caller or another request stopped it
 ├── StartupError                     startup_error                 the server cannot start; the CLI exits with 2
 │   └── ConfigurationError           configuration_error           a setting is wrong

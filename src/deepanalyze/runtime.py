@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Mapping
@@ -73,18 +74,6 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store.sources)
-        registry = await stack.enter_async_context(
-            DataSourceRegistry(
-                credentials,
-                store.sources,
-                defaults=source_defaults(settings),
-                metadata_ttl_s=settings.metadata_ttl_s,
-            )
-        )
-        await registry.load()
-        accounts = Accounts(store.accounts)
-        new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
-
         sandbox = await open_sandbox(
             settings.sandbox,
             limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
@@ -95,6 +84,18 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
                 f"data_dir {data_dir.root} lies where generated code may read, in the system's or the kernels' Python "
                 "environment; choose a directory outside of both"
             )
+        registry = await stack.enter_async_context(
+            DataSourceRegistry(
+                credentials,
+                store.sources,
+                defaults=dataclasses.replace(source_defaults(settings), tables=sandbox.tables),
+                metadata_ttl_s=settings.metadata_ttl_s,
+            )
+        )
+        await registry.load()
+        accounts = Accounts(store.accounts)
+        new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
+
         kernels = await stack.enter_async_context(
             KernelPool(
                 sandbox,

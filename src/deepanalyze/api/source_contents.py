@@ -110,7 +110,9 @@ async def preview(
         int | None, Query(ge=1, le=1000, description="rows; DEEPANALYZE_PREVIEW_ROWS when left out")
     ] = None,
 ) -> Response:
-    """Values longer than 1,000 characters are cut, and end in an ellipsis."""
+    """Of a relation, or of a CSV, TSV, JSON, JSON Lines, Parquet or Excel file. Values longer than 1,000 characters are
+    cut, and end in an ellipsis.
+    """
     rows = limit or runtime.settings.preview_rows
     with named(table="path"):
         table = await while_connected(request, runtime.sources.preview(principal, id, path, rows))
@@ -119,7 +121,7 @@ async def preview(
 
 @router.get(
     "/{id}/statistics",
-    summary="Compute statistics of a table's columns",
+    summary="Compute statistics of the columns of a table or file",
     response_model=StatisticsAnswer,
     responses=failures(400, 403, 404, 424, 503, 504),
 )
@@ -131,7 +133,9 @@ async def statistics(
     request: Request,
     refresh: Refresh = False,
 ) -> Response:
-    """Computed by the source itself, of a large table on a sample: then `estimated` is true."""
+    """Of a relation computed by the source itself, of a large one on a sample: then `estimated` is true. Of a file
+    computed on all of it.
+    """
     computing = runtime.sources.statistics(principal, id, path, refresh=refresh)
     with named(table="path"):
         found = await while_connected(request, computing)

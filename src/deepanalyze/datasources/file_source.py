@@ -7,9 +7,11 @@ from abc import abstractmethod
 from pathlib import Path
 
 from deepanalyze.datasources.base import DataItem, DataSourceConnector, OnProgress
-from deepanalyze.datasources.capabilities import Downloaded, Head
+from deepanalyze.datasources.capabilities import Downloaded, Head, Statistics, Table
 from deepanalyze.datasources.files import landing_name
 from deepanalyze.datasources.paths import printable
+from deepanalyze.datasources.tabular import looking
+from deepanalyze.datasources.tabular.answers import FileLabel
 from deepanalyze.errors import AlreadyExists, InvalidRequest
 
 
@@ -43,6 +45,18 @@ class FileSource(DataSourceConnector):
     @abstractmethod
     async def head(self, path: str, destination: Path, *, length: int) -> Head:
         """Writes the first `length` bytes of a file, or all of a shorter one, to `destination`, as `download` does."""
+
+    async def preview(self, path: str, *, limit: int = 10) -> Table:
+        """The first rows of a CSV, TSV, JSON, JSON Lines, Parquet or Excel file, also of one in gzip or zstd; columns
+        have DuckDB's types. Values whose text is longer than 1,000 characters are given as their beginning and an
+        ellipsis. Raises InvalidRequest for a file that cannot be read and a limit outside of 1 to 1,000, NotSupported
+        for what is no table, and FileTooLarge where the whole file is needed.
+        """
+        return await looking.preview(self, FileLabel(self._label, path), limit=limit)
+
+    async def statistics(self, path: str) -> Statistics:
+        """Of the whole file, exactly. Raises as `preview`, and QueryTimeout."""
+        return await looking.statistics(self, FileLabel(self._label, path))
 
     async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
         """Brings one file under its own base name; where that is taken, `name-2.ext` and so on is used."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepanalyze.datasources.policy import ANYWHERE, NetworkPolicy
+from deepanalyze.datasources.tabular.child import ChildReader
+from deepanalyze.datasources.tabular.protocol import TableReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,17 @@ class PoolLimits:
 
 @dataclass(frozen=True, slots=True)
 class SourceDefaults:
-    """What a source uses where its own config says nothing; the server fills it from its settings."""
+    """What a source uses where its own config says nothing; the server fills it from its settings.
+
+    `tables` reads tables from files: by default in a child process with limits, in the server in the sandbox.
+    """
 
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     pool: PoolLimits = field(default_factory=PoolLimits)
     network: NetworkPolicy = ANYWHERE
+    tables: TableReader = field(default_factory=ChildReader, compare=False)
     local_roots: tuple[Path, ...] | None = None
     """Directories below which sources of local files may be rooted; None: anywhere, as in a process of one's own."""
     private_directories: tuple[Path, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from deepanalyze.datasources.tabular.protocol import TableReader
 from deepanalyze.workspace import Workspace
 
 CodeStatus = Literal["ok", "error", "timeout", "died"]
@@ -61,6 +62,10 @@ class Kernel(Protocol):
 class Sandbox(Protocol):
     @property
     def isolation(self) -> Isolation: ...
+
+    @property
+    def tables(self) -> TableReader:
+        """Reads files of strangers, isolated in the same way."""
 
     def exposes(self, path: Path) -> bool:
         """Whether isolated code could read what lies there, because the interpreter or the system does too."""

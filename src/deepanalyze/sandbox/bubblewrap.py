@@ -63,6 +63,9 @@ class Bubblewrap:
             *plan.arguments(self._python, _PLACES.inside),
         ]
 
+    def for_program(self, python: PythonEnvironment, limits: KernelLimits) -> Bubblewrap:
+        return Bubblewrap(self._bwrap, python, limits)
+
     def _files(self, workspace: Workspace, runtime: Path) -> list[str]:
         size = str(self._limits.tmp_bytes)
         mounts = [

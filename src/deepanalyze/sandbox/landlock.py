@@ -79,6 +79,9 @@ class Landlock:
         )
         return plan.arguments(self._python, places.inside)
 
+    def for_program(self, python: PythonEnvironment, limits: KernelLimits) -> Landlock:
+        return Landlock(self._abi, python, limits, remedy=self.isolation.remedy)
+
     def _needs_search(self, places: Places) -> bool:
         """Whether something lies behind a directory that the thread's user may not pass, such as root's home.
 
@@ -131,6 +134,9 @@ class NoConfinement:
             supervise=True,
         )
         return plan.arguments(self._python, places.inside)
+
+    def for_program(self, python: PythonEnvironment, limits: KernelLimits) -> NoConfinement:
+        return NoConfinement(python, limits)
 
 
 def _closed_on_the_way(path: str) -> str | None:

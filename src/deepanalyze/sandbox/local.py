@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepanalyze.errors import SandboxUnavailable
@@ -17,8 +16,10 @@ from deepanalyze.sandbox.kernel import JupyterKernel
 from deepanalyze.sandbox.messages import Wire
 from deepanalyze.sandbox.plan import Confinement, Places
 from deepanalyze.sandbox.process import SandboxedProcess
-from deepanalyze.sandbox.runtime_dir import make_runtime_dir, remove_runtime_dir
-from deepanalyze.workspace import Workspace, sandbox_uid
+from deepanalyze.sandbox.runtime_dir import remove_runtime_dir
+from deepanalyze.sandbox.spare import made_runtime_dir, spare_workspace
+from deepanalyze.sandbox.tables import SandboxedTables
+from deepanalyze.workspace import Workspace
 
 _READY = b"ready\n"
 _PROBE = ["-I", "-S", "-c", "print('ready')"]
@@ -35,7 +36,10 @@ class LocalSandbox:
         python: PythonEnvironment,
         limits: KernelLimits,
         preload: Sequence[str] = (),
+        *,
+        server: PythonEnvironment,
     ) -> None:
+        self.tables = SandboxedTables(confinement, server)
         self._confinement = confinement
         self._preload = preload
         self._python = python
@@ -52,7 +56,7 @@ class LocalSandbox:
 
     async def probe(self) -> None:
         """Runs a trivial program in it. Raises SandboxUnavailable when that fails."""
-        async with self._spare_workspace() as workspace:
+        async with spare_workspace() as workspace:
             await self._run_to_ready(lambda _: [self._python.executable, *_PROBE], workspace)
         await asyncio.to_thread(self._fonts.load)
 
@@ -65,7 +69,7 @@ class LocalSandbox:
             files[name] = content
         elif self._making_fonts is None or self._making_fonts.cancelled():
             self._making_fonts = asyncio.create_task(self._make_fonts())
-        runtime = await _made_runtime_dir(files, workspace)
+        runtime = await made_runtime_dir(files, workspace)
         try:
             program = self._kernel_program(self._confinement.places(workspace, runtime))
             process = await self._started(program, workspace, runtime, self._limits.start_timeout_s)
@@ -78,32 +82,18 @@ class LocalSandbox:
         """For the kernels to come: the first makes its own."""
         program = [self._python.executable, "-P", "-m", "deepanalyze_kernel.fonts"]
         with contextlib.suppress(SandboxUnavailable):  # no matplotlib, for example
-            async with self._spare_workspace() as workspace:
+            async with spare_workspace() as workspace:
                 await self._run_to_ready(lambda places: [*program, places.workspace], workspace)
                 await asyncio.to_thread(self._fonts.take, workspace)
 
     async def _run_to_ready(self, program: Callable[[Places], list[str]], workspace: Workspace) -> None:
-        runtime = await _made_runtime_dir({}, workspace)
+        runtime = await made_runtime_dir({}, workspace)
         try:
             places = self._confinement.places(workspace, runtime)
             process = await self._started(program(places), workspace, runtime, _PROGRAM_TIMEOUT_S)
             await process.close()
         finally:
             await asyncio.to_thread(remove_runtime_dir, runtime)
-
-    @contextlib.asynccontextmanager
-    async def _spare_workspace(self) -> AsyncIterator[Workspace]:
-        directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="da-spare-"))
-        # A user of its own: when a supervisor ends, so does everything else of its user.
-        uid = sandbox_uid(directory.name)
-        workspace = Workspace(directory / "work", directory / "staging", owner_uid=uid)
-        try:
-            directory.chmod(0o711)
-            workspace.create()
-            yield workspace
-        finally:
-            await asyncio.to_thread(workspace.delete)
-            directory.rmdir()
 
     async def _started(
         self, program: list[str], workspace: Workspace, runtime: Path, timeout_s: float
@@ -131,15 +121,6 @@ class LocalSandbox:
         module = ["-P", "-m", "deepanalyze_kernel.kernel"]
         bound = str(2 * self._limits.output_bytes)  # the kernel's honesty must not hide that the server cuts
         return [self._python.executable, *module, places.runtime, places.workspace, bound, *self._preload]
-
-
-async def _made_runtime_dir(files: Mapping[str, bytes], workspace: Workspace) -> Path:
-    making = asyncio.ensure_future(asyncio.to_thread(make_runtime_dir, files, workspace.owner_uid))
-    try:
-        return await asyncio.shield(making)
-    except asyncio.CancelledError:
-        await asyncio.to_thread(remove_runtime_dir, await making)
-        raise
 
 
 async def _last_words(process: SandboxedProcess) -> str:

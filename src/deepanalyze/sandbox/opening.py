@@ -22,6 +22,7 @@ from deepanalyze.sandbox.landlock import Landlock, NoConfinement
 from deepanalyze.sandbox.local import LocalSandbox
 from deepanalyze.sandbox.plan import Confinement
 from deepanalyze.sandbox.runtime_dir import clean_left_over
+from deepanalyze.sandbox.tables import NoTables
 from deepanalyze.workspace import Workspace
 
 NEARLY_ALWAYS_USED = ("pandas", "matplotlib.pyplot")
@@ -37,6 +38,7 @@ class UnavailableSandbox:
     def __init__(self, reasons: list[str], remedy: str) -> None:
         self._message = f"code cannot be isolated on this machine: {'; '.join(reasons)}. {remedy}"
         self.isolation = Isolation("unavailable", (self._message,), remedy)
+        self.tables = NoTables(self._message)
 
     def exposes(self, path: Path) -> bool:
         return False
@@ -57,14 +59,15 @@ async def open_sandbox(
     """
     await asyncio.to_thread(clean_left_over)
     try:
-        environment = await find_environment(python or Path(sys.executable))
+        server = await find_environment(Path(sys.executable))
+        environment = server if python is None else await find_environment(python)
     except SandboxUnavailable as error:
         return UnavailableSandbox(
             [error.message], "Set DEEPANALYZE_KERNEL_PYTHON to an interpreter that runs."
         )
     reasons: list[str] = []
     for confinement in _candidates(mode, environment, limits, reasons):
-        sandbox = LocalSandbox(confinement, environment, limits, preload)
+        sandbox = LocalSandbox(confinement, environment, limits, preload, server=server)
         try:
             await sandbox.probe()
         except SandboxUnavailable as error:

@@ -61,6 +61,9 @@ class Confinement(Protocol):
     def command(self, program: list[str], workspace: Workspace, runtime: Path) -> list[str]:
         """How to start it. Raises SandboxUnavailable where the workspace or the interpreter cannot be reached."""
 
+    def for_program(self, python: PythonEnvironment, limits: KernelLimits) -> Confinement:
+        """The same way of isolating for another interpreter and other limits."""
+
 
 def environment_inside(python: PythonEnvironment, places: Places) -> dict[str, str]:
     """All that the code sees of an environment: nothing of the server's."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _MAX_WORDS_BYTES = 16 * 1024
+_READ_BYTES = 256 * 1024
 _GRACE_S = 5.0
 _LEADER_GRACE_S = 5.0
 
@@ -49,6 +50,11 @@ class SandboxedProcess:
         line = await _read_until(self._popen.stdout.fileno(), b"\n")
         self._popen.stdout.close()
         return line
+
+    async def output(self, max_bytes: int) -> bytes:
+        """All that it says on stdout, until it ends; nothing when that is more than allowed."""
+        assert self._popen.stdout is not None
+        return await _read_all(self._popen.stdout.fileno(), max_bytes)
 
     async def complaint(self) -> str:
         """What it said on stderr until now, for a message about a start that failed."""
@@ -126,6 +132,28 @@ async def _read_until(descriptor: int, end: bytes) -> bytes:
     finally:
         loop.remove_reader(descriptor)
     return collected
+
+
+async def _read_all(descriptor: int, max_bytes: int) -> bytes:
+    os.set_blocking(descriptor, False)
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
+    collected = bytearray()
+    try:
+        while len(collected) <= max_bytes:
+            await readable.wait()
+            readable.clear()
+            try:
+                part = os.read(descriptor, _READ_BYTES)
+            except BlockingIOError:  # told of what was read meanwhile
+                continue
+            if not part:
+                return bytes(collected)
+            collected += part
+    finally:
+        loop.remove_reader(descriptor)
+    return b""
 
 
 async def _until_gone(handle: int) -> None:

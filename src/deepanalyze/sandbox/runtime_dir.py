@@ -1,4 +1,4 @@
-"""Private directories for kernels' sockets: short, because a socket's path has at most 107 bytes."""
+"""Private directories of running programs. Short, because a path of a kernel's socket has at most 107 bytes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ _LONGEST_BASE = 60
 _NAME = re.compile(r"da-(\d+)-[0-9a-f]{8}")
 
 
+def make_directory() -> Path:
+    """Passable by everyone, and removed by the next server when this one is killed."""
+    directory = _base() / f"da-{os.getpid()}-{secrets.token_hex(4)}"
+    directory.mkdir(mode=0o711)
+    directory.chmod(0o711)  # whatever the umask says, the user of the code has to pass
+    return directory
+
+
 def make_runtime_dir(files: Mapping[str, bytes], owner_uid: int | None) -> Path:
     """A directory for one kernel with these files in it and `tmp` for temporary ones, owned by its user."""
-    outer = _base() / f"da-{os.getpid()}-{secrets.token_hex(4)}"
-    outer.mkdir(mode=0o711)
+    outer = make_directory()
     runtime = outer / "k"
     made = [runtime, runtime / "tmp"]
     for directory in made:
@@ -30,7 +37,6 @@ def make_runtime_dir(files: Mapping[str, bytes], owner_uid: int | None) -> Path:
         with open(descriptor, "wb") as file:
             file.write(content)
     if owner_uid is not None:
-        outer.chmod(0o711)  # whatever the umask says, its user has to pass
         for path in made:
             os.chown(path, owner_uid, owner_uid)
     return runtime

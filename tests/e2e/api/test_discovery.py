@@ -252,6 +252,49 @@ def test_a_blob_is_described_and_the_rest_is_not_for_files(admin: httpx.Client, 
     assert "holds files" in error["message"]
 
 
+@pytest.mark.requirement("8.3")
+def test_a_preview_of_a_file_shows_its_first_rows(
+    admin: httpx.Client, lake: str, container: BlobContainer
+) -> None:
+    path = quote("sales/2025/ü ☃ 'x'.csv")
+    shown = told(admin, lake, f"preview?path={path}")
+    TableAnswer.model_validate(shown)
+    columns = [{"name": "a", "type": "BIGINT"}, {"name": "b", "type": "BIGINT"}]
+    assert shown == {"columns": columns, "rows": [[1, 2]], "truncated": False}
+    container.client.upload_blob("many.jsonl", b"".join(b'{"n":%d,"t":[1,null]}\n' % n for n in range(30)))
+    shown = told(admin, lake, "preview?path=many.jsonl")
+    assert (len(shown["rows"]), shown["truncated"]) == (10, True)
+    assert told(admin, lake, "preview?path=many.jsonl&limit=2")["rows"] == [[0, [1, None]], [1, [1, None]]]
+
+
+@pytest.mark.requirement("8.4")
+def test_statistics_of_a_file_tell_of_numbers_what_they_are_like(
+    admin: httpx.Client, lake: str, container: BlobContainer
+) -> None:
+    container.client.upload_blob("n.csv", b"n,day\n1,2024-01-02\n2.5,2024-01-03\n4,\n")
+    found = told(admin, lake, "statistics?path=n.csv")
+    StatisticsAnswer.model_validate(found)
+    assert (found["row_count"], found["estimated"]) == (3, False)
+    numbers, days = by_name(found["columns"])["n"], by_name(found["columns"])["day"]
+    assert (numbers["min"], numbers["max"], numbers["mean"], numbers["stddev"]) == (1.0, 4.0, 2.5, 1.5)
+    assert (days["type"], days["count"], days["nulls"], days["max"]) == ("DATE", 2, 1, "2024-01-03")
+    assert told(admin, lake, "statistics?path=n.csv") == found  # remembered
+
+
+@pytest.mark.parametrize("route", ["preview", "statistics"])
+def test_files_that_cannot_be_shown_are_told(
+    admin: httpx.Client, lake: str, container: BlobContainer, route: str
+) -> None:
+    for name, content in {"a.pdf": b"%PDF-1.7", "a.parquet": b"PAR1", "a.jsonl": b'{"a":1}\n{oops\n'}.items():
+        container.client.upload_blob(name, content)
+    error = error_of(admin.get(of(lake, f"{route}?path=a.pdf")), 400, "not_supported", "path")
+    assert "Parquet" in error["message"]
+    for name in ("a.parquet", "a.jsonl"):
+        error = error_of(admin.get(of(lake, f"{route}?path={name}")), 422, "invalid_request", "path")
+        assert "is not a readable" in error["message"]
+    error_of(admin.get(of(lake, f"{route}?path=none.csv")), 404, "blob_not_found", "path")
+
+
 def test_sources_of_a_plug_in_say_what_they_cannot_do(
     admin: httpx.Client, unique: Callable[[str], str]
 ) -> None:

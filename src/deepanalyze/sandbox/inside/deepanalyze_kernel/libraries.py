@@ -17,7 +17,12 @@ from .figures import Figures
 
 _BACKEND = f"{__package__}.backend"
 _CJK = "Noto Sans CJK SC"
-_PANDAS_OPTIONS = {"display.width": 200, "display.max_columns": 40, "display.max_colwidth": 100}
+_PANDAS_OPTIONS = {
+    "display.width": 200,
+    "display.max_columns": 40,
+    "display.max_colwidth": 100,
+    "io.excel.xlsx.reader": "openpyxl",  # beside calamine, pandas 3 warns that this default will change
+}
 
 
 def watch_imports(figures: Figures) -> None:
