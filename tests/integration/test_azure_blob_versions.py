@@ -108,3 +108,16 @@ async def test_other_sources_say_that_they_have_none(tmp_path: Path) -> None:
     toy = ToyConnector(DataSourceConfig("toy", "toy", "toy", {}))
     with pytest.raises(NotSupported, match="keeps no versions"):
         await fetch(toy, DataReference("toy", path="a", version_id="x"), tmp_path, limits=Limits())
+
+
+async def test_a_table_of_long_ago_is_shown(container: BlobContainer) -> None:
+    blob = container.client.get_blob_client("a.tsv")
+    blob.upload_blob(b"n\ttext\n1\tone\n")
+    snapshot = blob.create_snapshot()["snapshot"]
+    blob.upload_blob(b"n\ttext\n1\tone\n2\ttwo\n", overwrite=True)
+    async with connector(key_config(container)) as blobs:
+        table = await blobs.preview(f"a.tsv?snapshot={snapshot}")
+        assert [[*row] for row in table.rows] == [[1, "one"]]
+        assert (await blobs.statistics("a.tsv")).row_count == 2
+        with pytest.raises(BlobNotFound):
+            await blobs.preview("nothing.csv")

@@ -52,11 +52,18 @@ class FileSource(DataSourceConnector):
         ellipsis. Raises InvalidRequest for a file that cannot be read and a limit outside of 1 to 1,000, NotSupported
         for what is no table, and FileTooLarge where the whole file is needed.
         """
-        return await looking.preview(self, FileLabel(self._label, path), limit=limit)
+        return await looking.preview(self, self._labelled(path), limit=limit)
 
     async def statistics(self, path: str) -> Statistics:
         """Of the whole file, exactly. Raises as `preview`, and QueryTimeout."""
-        return await looking.statistics(self, FileLabel(self._label, path))
+        return await looking.statistics(self, self._labelled(path))
+
+    def _labelled(self, path: str) -> FileLabel:
+        return FileLabel(self._label, path, self._name_of(path))
+
+    def _name_of(self, path: str) -> str:
+        """The name with its ending, where a path may hold more than that."""
+        return path
 
     async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
         """Brings one file under its own base name; where that is taken, `name-2.ext` and so on is used."""

@@ -60,10 +60,11 @@ _ANSWERS: TypeAdapter[PreviewAnswer | StatisticsAnswer | _Failed] = TypeAdapter(
 
 @dataclass(frozen=True, slots=True)
 class FileLabel:
-    """The file as messages name it."""
+    """The file as messages name it; by its `name` its format is guessed where the contents do not tell it."""
 
     source: str
     path: str
+    name: str
 
     def __str__(self) -> str:
         return f"source '{self.source}': '{printable(self.path)}'"

@@ -51,11 +51,11 @@ async def preview(files: Files, label: FileLabel, *, limit: int) -> Table:
             return table_of(label, await _beginning(files, label, limit, length))
         except NeedsMore as more:
             length = None if more.whole else _MORE * length
-    return table_of(label, await _whole(files, label, TableTask(label.path, "preview", limit)))
+    return table_of(label, await _whole(files, label, TableTask(label.name, "preview", limit)))
 
 
 async def statistics(files: Files, label: FileLabel) -> Statistics:
-    return statistics_of(label, await _whole(files, label, TableTask(label.path, "statistics")))
+    return statistics_of(label, await _whole(files, label, TableTask(label.name, "statistics")))
 
 
 async def _beginning(files: Files, label: FileLabel, limit: int, length: int) -> Answer:
@@ -64,9 +64,9 @@ async def _beginning(files: Files, label: FileLabel, limit: int, length: int) ->
         file = directory / _FILE
         head = await files.head(label.path, file, length=length)
         complete = head.bytes >= head.size
-        if not complete and not await asyncio.to_thread(_readable_from_head, label.path, file):
+        if not complete and not await asyncio.to_thread(_readable_from_head, label.name, file):
             raise NeedsMore(whole=True)
-        return await _read(files, label, file, TableTask(label.path, "preview", limit, complete))
+        return await _read(files, label, file, TableTask(label.name, "preview", limit, complete))
 
 
 async def _whole(files: Files, label: FileLabel, task: TableTask) -> Answer:

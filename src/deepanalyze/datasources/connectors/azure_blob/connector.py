@@ -222,6 +222,9 @@ class AzureBlobConnector(FileSource):
     def _downloads(self) -> tuple[ContainerSession, Downloads]:
         return self._session, Downloads(self._session, self._settings.verify)
 
+    def _name_of(self, path: str) -> str:
+        return BlobRef.parse(path).name
+
     def versioned(self, path: str, *, version_id: str | None = None, snapshot: str | None = None) -> str:
         ref = BlobRef(path, version_id, snapshot)
         if version_id and snapshot:

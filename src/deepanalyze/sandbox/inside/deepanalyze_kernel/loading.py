@@ -20,7 +20,7 @@ _READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".parquet": ("read_parquet", {}),
     ".tsv": ("read_table", {}),
     ".xls": ("read_excel", {}),
-    ".xlsx": ("read_excel", {}),
+    ".xlsx": ("read_excel", {"engine": "openpyxl"}),
 }
 _COMPRESSED = (".gz", ".zst")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
