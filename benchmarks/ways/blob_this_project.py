@@ -11,8 +11,9 @@ from pathlib import Path
 from benchmarks.ways import blobs
 from benchmarks.ways.blobs import Listed
 from deepanalyze.datasources import AzureBlobConnector, DataSourceConfig
-from deepanalyze.datasources.fetch import DataReference, fetch
+from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.limits import Limits
+from deepanalyze.datasources.references import DataReference
 
 LIMITS = Limits(max_file_bytes=1024**4, max_fetch_bytes=1024**4)
 

@@ -14,14 +14,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import ContainerClient
 
 from deepanalyze.datasources import FileTooLarge, Progress, SourceUnavailable
 from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
-from deepanalyze.datasources.fetch import DataReference, fetch
+from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.errors import DeepAnalyzeError, Stale
 from tests.support.blob_front import Passing, front
 from tests.support.blob_proxy import blob_proxy
@@ -109,6 +111,120 @@ async def test_a_size_that_is_not_true(container: BlobContainer, tmp_path: Path)
     assert left_over(tmp_path) == set()
 
 
+async def test_listings_without_an_end(container: BlobContainer) -> None:
+    put(container, {"a.csv": b"x"})
+
+    def endless(passing: Passing) -> None:
+        if "comp=list" in passing.query:
+            passing.body = passing.body.replace(b"<NextMarker/>", b"<NextMarker>again</NextMarker>")
+
+    async with lying(container, endless) as blobs:
+        with pytest.raises(SourceUnavailable, match="does not answer like a blob service"):
+            await blobs.list_items()
+        with pytest.raises(SourceUnavailable, match="does not answer like a blob service"):
+            await blobs.find("*.csv")
+        items, end = await blobs.page_items(limit=100)
+        assert ([item.path for item in items], end) == (["a.csv"], None)
+
+
+async def test_a_listing_that_is_too_long(container: BlobContainer) -> None:
+    def swell(passing: Passing) -> None:
+        passing.body += b" " * (65 * MIB)
+
+    async with lying(container, swell) as blobs:
+        with pytest.raises(SourceUnavailable, match="does not answer like a blob service"):
+            await blobs.list_items()
+
+
+async def test_redirects_lead_nowhere(container: BlobContainer, tmp_path: Path) -> None:
+    asked = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(elsewhere, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        def redirect(passing: Passing) -> None:
+            passing.status = 302
+            passing.headers["location"] = f"http://127.0.0.1:{port}/internal"
+
+        async with lying(container, redirect) as blobs:
+            for call in (
+                blobs.list_items(),
+                blobs.get_metadata("a.csv"),
+                blobs.download("a.csv", tmp_path / "a", max_bytes=10),
+            ):
+                with pytest.raises(SourceUnavailable, match="answered 302"):
+                    await call
+    assert asked == []
+
+
+@pytest.mark.parametrize("config", [key_config, sas_config])
+async def test_obstore_moves_the_bytes(
+    container: BlobContainer, config: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """What it fails at the SDK does, so that nothing but the cost would tell."""
+    put(container, {"a.bin": os.urandom(9 * MIB)})
+    agents = set()
+
+    def note(passing: Passing) -> None:
+        if passing.method == "GET" and "comp=" not in passing.query:
+            agents.add(passing.headers.get("User-Agent", "").partition("/")[0])
+
+    async with (
+        front(container.blob_endpoint, ask=note) as endpoint,
+        connector(config(container, account_url=endpoint)) as blobs,
+    ):
+        await blobs.download("a.bin", tmp_path / "a", max_bytes=10 * MIB)
+    assert agents == {"object_store"}
+
+
+async def test_a_cancelled_upload_asks_for_nothing_more(container: BlobContainer, tmp_path: Path) -> None:
+    (tmp_path / "big.bin").write_bytes(os.urandom(30 * MIB))
+    begun = asyncio.Event()
+    puts = 0
+
+    def count(passing: Passing) -> None:
+        nonlocal puts
+        if passing.method == "PUT":
+            puts += 1
+            begun.set()
+
+    async with front(container.blob_endpoint, ask=count) as endpoint:
+        config = sas_config(container, "rlcw", account_url=endpoint, read_only=False)
+        async with connector(config) as blobs:
+            task = asyncio.create_task(blobs.upload_file(tmp_path / "big.bin"))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            stats = blobs.pool_stats()
+            assert stats is not None
+            assert stats.in_use == 0
+            sent = puts
+            await blobs.list_items()
+        assert puts == sent < 30
+    assert [blob.name for blob in container.client.list_blobs()] == []
+
+
+async def test_an_upload_whose_file_is_cut_short(container: BlobContainer, tmp_path: Path) -> None:
+    local = tmp_path / "big.bin"
+    local.write_bytes(os.urandom(9 * MIB))
+
+    def cut(passing: Passing) -> None:
+        if passing.method == "PUT":
+            os.truncate(local, 3 * MIB)
+
+    async with front(container.blob_endpoint, ask=cut) as endpoint:
+        config = sas_config(container, "rlcw", account_url=endpoint, read_only=False)
+        async with connector(config) as blobs:
+            with pytest.raises(Stale, match="the file was changed while it was uploaded"):
+                await blobs.upload_file(local)
+    assert [blob.name for blob in container.client.list_blobs()] == []
+
+
 async def test_a_blob_that_is_never_the_same(container: BlobContainer, tmp_path: Path) -> None:
     put(container, {"a.bin": os.urandom(40 * MIB)})
 
@@ -170,7 +286,8 @@ async def test_a_service_that_is_stopped_and_goes_on(tmp_path: Path) -> None:
             blobs.download("a.bin", tmp_path / "a", max_bytes=40 * MIB, on_progress=stop)
         )
         await stopped.wait()
-        assert not download.done()
+        done, _ = await asyncio.wait({download}, timeout=1)  # it waits
+        assert not done
         os.kill(pid, signal.SIGCONT)
         await download
     assert (tmp_path / "a").read_bytes() == content

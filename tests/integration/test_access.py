@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from deepanalyze.access import Question, SourceAccess
 from deepanalyze.accounts import Grant, Principal, User
 from deepanalyze.datasources import Certificate, CredentialManager, DataSourceRegistry, Table
-from deepanalyze.datasources.fetch import DataReference
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import (
     AlreadyExists,

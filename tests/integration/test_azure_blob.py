@@ -14,8 +14,9 @@ import pytest
 
 from deepanalyze.datasources.base import DataSourceConfig
 from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
-from deepanalyze.datasources.fetch import DataReference, fetch
+from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.limits import Limits, PoolLimits, SourceDefaults
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.errors import (
     BlobNotFound,
     DeepAnalyzeError,
@@ -204,7 +205,7 @@ async def test_what_matches_nothing_shows_the_nearest_names(container: BlobConta
 async def test_more_matches_than_the_limit_are_refused(container: BlobContainer) -> None:
     put(container, {"1": b"", "2": b"", "3": b""})
     async with connector(key_config(container), defaults=SourceDefaults(limits=Limits(max_files=2))) as blobs:
-        with pytest.raises(InvalidRequest, match="more than 2 blobs"):
+        with pytest.raises(FileTooLarge, match="more than 2 blobs"):
             await blobs.find("*")
 
 

@@ -18,7 +18,7 @@ from deepanalyze.access.bringing import fetch_into
 from deepanalyze.analysis.manifest import load_manifest, record_fetched
 from deepanalyze.datasources import BlobNotFound, InvalidRequest
 from deepanalyze.datasources.connectors.azure_blob.names import leads_out
-from deepanalyze.datasources.fetch import DataReference
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.workspace import Workspace
 from tests.support.blob_sources import connector, key_config, sas, sas_config, sha256
 from tests.support.services import BlobContainer

@@ -82,3 +82,12 @@ async def test_a_cursor_of_somebody_else_is_refused(container: BlobContainer, cu
     async with connector(key_config(container)) as blobs:
         with pytest.raises(InvalidRequest, match="cursor is not one that this server made"):
             await browse(blobs, cursor=cursor)
+
+
+async def test_a_cursor_is_good_for_its_own_path_only(container: BlobContainer) -> None:
+    put(container, dict.fromkeys(NAMES, b"x"))
+    async with connector(key_config(container)) as blobs:
+        cursor = (await browse(blobs, "a/", limit=5)).next_cursor
+        assert (await browse(blobs, "a", limit=5, cursor=cursor)).items
+        with pytest.raises(InvalidRequest, match="for this path"):
+            await browse(blobs, "d ☃/", limit=5, cursor=cursor)

@@ -17,8 +17,8 @@ from azure.storage.blob import BlobType, ContentSettings
 from deepanalyze.access import SourceAccess
 from deepanalyze.accounts import Principal, User
 from deepanalyze.datasources.base import DataSourceConfig, Progress
-from deepanalyze.datasources.fetch import DataReference
 from deepanalyze.datasources.limits import Limits, PoolLimits, SourceDefaults
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.errors import (
     AlreadyExists,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from deepanalyze.datasources import BlobNotFound, InvalidRequest, NotSupported
-from deepanalyze.datasources.fetch import DataReference, fetch
+from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.limits import Limits
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.errors import SourceUnavailable
 from tests.support.blob_sources import connector, key_config
 from tests.support.blob_versions import versions_before

@@ -16,10 +16,11 @@ import pytest
 
 from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, Progress
 from deepanalyze.datasources.capabilities import SupportsDownload, SupportsExport
-from deepanalyze.datasources.fetch import DataReference, fetch
+from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.limits import Limits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.datasources.masking import MASK
 from deepanalyze.datasources.plugins import ConnectorTypes
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.templates import template_of
 from deepanalyze.errors import (
@@ -257,6 +258,16 @@ async def test_fetches_into_the_directory_and_replaces_nothing(subject: Subject,
             assert second.read_bytes() == content
         assert first.read_bytes() == b"mine"
     assert set(tmp_path.iterdir()) == {first, second}
+
+
+async def test_a_fetch_that_is_refused_takes_nothing_away(subject: Subject, tmp_path: Path) -> None:
+    async with subject.connector() as connector:
+        reference = subject.reference(subject.item)
+        (file,) = await fetch(connector, reference, tmp_path, limits=Limits())
+        (tmp_path / file.file).write_bytes(b"mine")
+        with pytest.raises(AlreadyExists):
+            await fetch(connector, reference, tmp_path, limits=Limits())
+    assert (tmp_path / file.file).read_bytes() == b"mine"
 
 
 async def test_what_is_missing_is_not_found_and_leaves_nothing(subject: Subject, tmp_path: Path) -> None:

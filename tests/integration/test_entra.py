@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from deepanalyze.datasources import SourceAuthenticationFailed, SourceUnavailable
-from deepanalyze.datasources.entra import EntraFields, EntraTokens
+from deepanalyze.datasources.entra import EntraFields, EntraTokens, make_credential
 from tests.support.entra import CLIENT, HEADER, RESOURCE, SECRET, TENANT, entra_server
 from tests.support.logs import captured_logs
 from tests.support.postgres_sources import postgres, run_sql
@@ -122,6 +122,18 @@ async def test_a_service_principal_gets_tokens_and_is_refused_in_clear_words(tmp
     async with EntraTokens(principal(), SCOPE, "pg", **options) as tokens:
         with pytest.raises(SourceUnavailable, match="cannot be reached"):
             await tokens.token()
+
+
+@pytest.mark.parametrize("authority", [None, "https://login.chinacloudapi.cn"])
+@pytest.mark.parametrize("kind", ["default", "managed_identity", "workload_identity", "azure_cli"])
+def test_every_credential_can_be_made_for_every_cloud(
+    kind: str, authority: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+    ids = {"tenant_id": TENANT, "client_id": CLIENT} if kind == "workload_identity" else {}
+    fields = EntraFields.model_validate({"credential": kind, **ids})
+    tokens = EntraTokens(fields, SCOPE, "s", authority=authority)
+    assert make_credential(fields, **tokens.options)
 
 
 async def test_a_certificate_that_is_none_is_told() -> None:

@@ -21,6 +21,7 @@ from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.errors import (
     BlobNotFound,
     DeepAnalyzeError,
+    FileTooLarge,
     InvalidRequest,
     NotSupported,
     PermissionDenied,
@@ -230,7 +231,7 @@ async def test_what_matches_nothing_shows_the_nearest_names(tmp_path: Path) -> N
 async def test_more_matches_than_the_limit_are_refused(tmp_path: Path) -> None:
     put(tmp_path, {"1": b"", "2": b"", "3": b""})
     async with connector(tmp_path, defaults=SourceDefaults(limits=Limits(max_files=2))) as files:
-        with pytest.raises(InvalidRequest, match="more than 2 files"):
+        with pytest.raises(FileTooLarge, match="more than 2 files"):
             await files.find("*")
 
 

@@ -17,8 +17,9 @@ from deepanalyze.access import SourceAccess
 from deepanalyze.accounts import Principal, User
 from deepanalyze.datasources.base import DataItem, DataSourceConfig, Progress
 from deepanalyze.datasources.connectors.local_file.tree import Tree
-from deepanalyze.datasources.fetch import DataReference, fetch
+from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.limits import Limits, PoolLimits, SourceDefaults, Timeouts
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.errors import AlreadyExists, DeepAnalyzeError, FileTooLarge, SourceUnavailable, Stale
 from deepanalyze.workspace import Workspace

@@ -20,8 +20,8 @@ from deepanalyze.analysis.models.catalog import Catalog
 from deepanalyze.analysis.request import AnalysisRequest, PlacedFile, PlacedReference
 from deepanalyze.analysis.threads import Threads
 from deepanalyze.datasources import DataSourceRegistry
-from deepanalyze.datasources.fetch import DataReference
 from deepanalyze.datasources.limits import RetryPolicy
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.sandbox import KernelPool, Sandbox
 from deepanalyze.settings import ModelConfig
 from deepanalyze.store import Store, open_store

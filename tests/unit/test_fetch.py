@@ -22,8 +22,9 @@ from deepanalyze.datasources import (
     NotSupported,
     SourceUnavailable,
 )
-from deepanalyze.datasources.fetch import fetch, local_names
+from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.files import atomic_file, safe_relative_name
+from deepanalyze.datasources.landing import local_names
 
 
 class Shelf(DataSourceConnector):

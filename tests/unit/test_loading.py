@@ -278,7 +278,11 @@ def test_files_without_a_note_are_read_by_their_ending(
     Path("x.csv.gz").write_bytes(packed)
     Path("plain name.csv").write_bytes(packed)  # as a blob whose Content-Encoding is gzip arrives
     Path("x.JSONL.zst").write_bytes(pa.compress(Path("X.JSONL").read_bytes(), "zstd", asbytes=True))
-    for name in ("x.csv.gz", "plain name.csv", "x.JSONL.zst"):
+    for name in ("x.parquet", "x.xlsx"):
+        Path(f"packed {name}").write_bytes(gzip.compress(Path(name).read_bytes()))
+        Path(f"{name}.zst").write_bytes(pa.compress(Path(name).read_bytes(), "zstd", asbytes=True))
+    names = ("x.csv.gz", "plain name.csv", "x.JSONL.zst", "packed x.parquet", "packed x.xlsx", "x.xlsx.zst")
+    for name in (*names, "x.parquet.zst"):
         assert loading.load(name)["a"].tolist() == [1, 2], name
     with pytest.raises(FileNotFoundError, match=r"no file 'x\.cvs' here; there is 'x\.csv'"):
         loading.load("x.cvs")

@@ -26,7 +26,12 @@ GZIP, ZSTD, ZIP = b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
         ("a.csv.gz", GZIP, "csv", "gzip"),
         ("a.csv", GZIP, "csv", "gzip"),  # stored with a Content-Encoding
         ("a.csv.gz", b"a,b\n", "csv", None),  # unpacked on its way
-        ("a.csv", b"PAR1", "parquet", None),
+        ("a.csv", b"PAR1\x15\x04", "parquet", None),
+        ("a.csv", b"PAR1,PAR2\n1,2\n", "csv", None),
+        ("a.csv", b"ORCID,name\n1,x\n", "csv", None),
+        ("a.csv", b"BZhang,x\n1,2\n", "csv", None),
+        ("a.csv", b"BZh91AY&SY", None, None),
+        ("a.csv", b"GIF89a\x10\x00", None, None),
         ("a.csv", ZIP, "excel", None),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "excel", None),
         ("a.ods", ZIP, "excel", None),

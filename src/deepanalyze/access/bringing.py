@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from deepanalyze.datasources.base import DataSourceConnector, OnProgress
-from deepanalyze.datasources.fetch import DataReference, FetchedFile, fetch
+from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.provenance import provenance
+from deepanalyze.datasources.references import DataReference, FetchedFile
+from deepanalyze.datasources.undoing import made_in_thread
 from deepanalyze.workspace import Workspace
 
 
@@ -24,13 +26,17 @@ async def fetch_into(
     on_progress: OnProgress | None = None,
 ) -> list[FetchedFile]:
     """Through the staging directory; nothing in the workspace is overwritten, and what fails leaves nothing there."""
-    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="fetch-", dir=workspace.staging))
+    directory = await made_in_thread(
+        lambda: Path(tempfile.mkdtemp(prefix="fetch-", dir=workspace.staging)), _remove
+    )
     try:
         limits = connector.defaults.limits
         fetched = await fetch(connector, reference, directory, limits=limits, on_progress=on_progress)
-        return await asyncio.to_thread(lambda: [_adopt(workspace, directory, file) for file in fetched])
+        return await made_in_thread(
+            lambda: _adopt_all(workspace, directory, fetched), lambda adopted: _take_back(workspace, adopted)
+        )
     finally:
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        await asyncio.shield(asyncio.to_thread(_remove, directory))
 
 
 def counts(files: Sequence[FetchedFile]) -> dict[str, Any]:
@@ -41,6 +47,26 @@ def counts(files: Sequence[FetchedFile]) -> dict[str, Any]:
         "bytes": sum(file.bytes for file in files),
         "truncated": any(file.truncated for file in files),
     }
+
+
+def _adopt_all(workspace: Workspace, directory: Path, fetched: Sequence[FetchedFile]) -> list[FetchedFile]:
+    adopted: list[FetchedFile] = []
+    try:
+        for file in fetched:
+            adopted.append(_adopt(workspace, directory, file))
+    except BaseException:
+        _take_back(workspace, adopted)
+        raise
+    return adopted
+
+
+def _take_back(workspace: Workspace, adopted: Sequence[FetchedFile]) -> None:
+    for file in adopted:
+        workspace.remove(file.file)
+
+
+def _remove(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _adopt(workspace: Workspace, directory: Path, file: FetchedFile) -> FetchedFile:

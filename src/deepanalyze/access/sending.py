@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 
 from deepanalyze.datasources.base import DataItem
 from deepanalyze.datasources.capabilities import SupportsUpload
+from deepanalyze.datasources.undoing import made_in_thread
 from deepanalyze.workspace import Workspace
 
 
@@ -21,7 +21,7 @@ async def send(
     metadata: Mapping[str, str],
 ) -> DataItem:
     """Raises NotFound for what is no plain file of the workspace, and what `upload` raises."""
-    descriptor, described = await asyncio.to_thread(workspace.open, file)
+    descriptor, described = await made_in_thread(lambda: workspace.open(file), lambda made: os.close(made[0]))
     with os.fdopen(descriptor, "rb") as opened:
         return await connector.upload(
             opened, path, overwrite=overwrite, content_type=described.mime_type, metadata=metadata

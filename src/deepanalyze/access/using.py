@@ -32,8 +32,8 @@ from deepanalyze.datasources.capabilities import (
     SupportsUpload,
     Table,
 )
-from deepanalyze.datasources.fetch import DataReference, FetchedFile
 from deepanalyze.datasources.metadata_cache import Cached
+from deepanalyze.datasources.references import DataReference, FetchedFile
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, NotSupported, PermissionDenied

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from deepanalyze.analysis.models.base import TokenUsage
-from deepanalyze.datasources.fetch import FetchedFile
+from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.errors import DeepAnalyzeError
 from deepanalyze.workspace import WorkspaceFile
 

@@ -8,7 +8,7 @@ from deepanalyze.access import SourceAccess
 from deepanalyze.accounts import Principal
 from deepanalyze.analysis.manifest import record_fetched
 from deepanalyze.analysis.threads import Threads
-from deepanalyze.datasources.fetch import DataReference, FetchedFile
+from deepanalyze.datasources.references import DataReference, FetchedFile
 
 
 async def fetch_into_thread(

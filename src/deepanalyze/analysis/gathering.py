@@ -18,7 +18,7 @@ from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.manifest import Manifest, load_manifest, record
 from deepanalyze.analysis.request import AnalysisRequest, PlacedFile, PlacedReference
 from deepanalyze.datasources.base import Progress
-from deepanalyze.datasources.fetch import FetchedFile
+from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.errors import DeepAnalyzeError, FetchFailed
 from deepanalyze.workspace import Workspace, WorkspaceFile
 

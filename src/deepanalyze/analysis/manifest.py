@@ -12,7 +12,7 @@ from typing import Any
 
 from deepanalyze.analysis.conversation import DataFile
 from deepanalyze.datasources.base import Column
-from deepanalyze.datasources.fetch import DataReference, FetchedFile
+from deepanalyze.datasources.references import DataReference, FetchedFile
 from deepanalyze.workspace import Workspace, WorkspaceFile
 
 _NAME = "fetched.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from deepanalyze.accounts import Principal
 from deepanalyze.analysis.conversation import SamplingOptions, Turn
-from deepanalyze.datasources.fetch import DataReference
+from deepanalyze.datasources.references import DataReference
 
 
 @dataclass(frozen=True, slots=True)

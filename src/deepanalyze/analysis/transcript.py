@@ -9,7 +9,7 @@ from urllib.parse import quote
 from deepanalyze.analysis.conversation import Turn
 from deepanalyze.analysis.fences import fenced, fences
 from deepanalyze.analysis.protocol import Piece, pieces, spoken
-from deepanalyze.datasources.fetch import FetchedFile
+from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.workspace import WorkspaceFile
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from deepanalyze.accounts import Principal
 from deepanalyze.analysis.conversation import SamplingOptions, Turn
 from deepanalyze.analysis.request import AnalysisRequest, PlacedFile, PlacedReference
-from deepanalyze.datasources.fetch import DataReference
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.errors import InvalidRequest
 
 

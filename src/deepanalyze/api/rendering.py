@@ -21,7 +21,7 @@ from deepanalyze.analysis.events import (
 )
 from deepanalyze.analysis.models.base import TokenUsage
 from deepanalyze.api.errors import error_object
-from deepanalyze.datasources.fetch import FetchedFile
+from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.errors import InternalError
 from deepanalyze.urls import UrlSigner
 from deepanalyze.workspace import WorkspaceFile

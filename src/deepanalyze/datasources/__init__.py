@@ -66,10 +66,10 @@ if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.local_file import LocalFileConnector
     from deepanalyze.datasources.connectors.postgresql import PostgreSQLConnector
     from deepanalyze.datasources.credentials import CredentialManager
-    from deepanalyze.datasources.fetch import DataReference, FetchedFile
     from deepanalyze.datasources.pool import ConnectionPool
     from deepanalyze.datasources.pool_config import PoolConfig, PooledConnection
     from deepanalyze.datasources.pool_manager import ConnectionPoolManager
+    from deepanalyze.datasources.references import DataReference, FetchedFile
     from deepanalyze.datasources.registry import DataSourceRegistry
 
 logging.getLogger("deepanalyze").addHandler(logging.NullHandler())  # else warnings would go to stderr
@@ -79,9 +79,9 @@ _LAZY = {
     "ConnectionPool": "deepanalyze.datasources.pool",
     "ConnectionPoolManager": "deepanalyze.datasources.pool_manager",
     "CredentialManager": "deepanalyze.datasources.credentials",
-    "DataReference": "deepanalyze.datasources.fetch",
+    "DataReference": "deepanalyze.datasources.references",
     "DataSourceRegistry": "deepanalyze.datasources.registry",
-    "FetchedFile": "deepanalyze.datasources.fetch",
+    "FetchedFile": "deepanalyze.datasources.references",
     "LocalFileConnector": "deepanalyze.datasources.connectors.local_file",
     "PoolConfig": "deepanalyze.datasources.pool_config",
     "PooledConnection": "deepanalyze.datasources.pool_config",

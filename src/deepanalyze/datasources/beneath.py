@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import os
 import platform
 import stat
@@ -19,6 +20,7 @@ _RESOLVE = _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH
 _RENAME_NOREPLACE = 1
 _SYS_RENAMEAT2 = {"x86_64": 316, "aarch64": 276}
 
+HERE = -100  # AT_FDCWD: names are not relative to a descriptor
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK a planted FIFO would hold the server for ever.
 REGULAR_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -86,10 +88,15 @@ def rename_new(source: str, source_directory: int, target: str, target_directory
     os.unlink(source, dir_fd=source_directory)
 
 
-def _syscall(number: int, *arguments: object) -> int:
+@functools.cache
+def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
-    result = int(libc.syscall(ctypes.c_long(number), *arguments))
+    return libc
+
+
+def _syscall(number: int, *arguments: object) -> int:
+    result = int(_libc().syscall(ctypes.c_long(number), *arguments))
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -83,14 +83,18 @@ class EntraTokens:
 
     Args:
         scope: of the tokens, as `https://…/.default`.
-        options: for azure-identity's credential, where Entra is not at its usual address.
+        authority: Entra's own address, where it is another cloud's; the CLI and managed identities know it themselves.
+        options: for azure-identity's credential.
     """
 
-    def __init__(self, fields: EntraFields, scope: str, source: str, **options: Any) -> None:
+    def __init__(
+        self, fields: EntraFields, scope: str, source: str, *, authority: str | None = None, **options: Any
+    ) -> None:
         self._fields = fields
         self._scope = scope
         self._source = source
-        self._options = options
+        elsewhere = authority is not None and fields.credential not in ("azure_cli", "managed_identity")
+        self.options = {**options, "authority": authority} if elsewhere else options
         self._making = asyncio.Lock()
         self._credential: AsyncTokenCredential | None = None
 
@@ -115,7 +119,7 @@ class EntraTokens:
         try:
             async with self._making:  # of several at once, one; no network is awaited here
                 if self._credential is None:
-                    self._credential = await asyncio.to_thread(make_credential, self._fields, **self._options)
+                    self._credential = await asyncio.to_thread(make_credential, self._fields, **self.options)
             return await self._credential.get_token(self._scope)
         except (ClientAuthenticationError, CredentialUnavailableError, ValueError) as error:
             raise SourceAuthenticationFailed(

@@ -25,7 +25,7 @@ class FileSource(DataSourceConnector):
     @abstractmethod
     async def find(self, path: str) -> list[DataItem]:
         """The files that a name, a glob or a prefix ending in `/` stands for. Raises BlobNotFound with the nearest
-        names when there are none, and InvalidRequest when they are more than `limits.max_files`.
+        names when there are none, and FileTooLarge when they are more than `limits.max_files`.
         """
 
     @abstractmethod

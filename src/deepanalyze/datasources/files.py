@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from deepanalyze.datasources.beneath import HERE, rename_new
 from deepanalyze.errors import AlreadyExists, InvalidRequest, QuotaExceeded
 
 _MAX_PART_BYTES = 200
@@ -26,23 +27,28 @@ _CONTROL = re.compile(
 
 
 @contextlib.contextmanager
-def atomic_file(destination: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
+def atomic_file(
+    destination: Path, *, mode: int = 0o600, buffering: int = _BUFFER_BYTES
+) -> Iterator[BinaryIO]:
     """A file beside `destination` that takes its name when the block ends well and vanishes otherwise.
 
-    Blocking: for worker threads. An existing file is never replaced: FileExistsError.
+    An existing file is never replaced: FileExistsError. What is written is for worker threads; making and naming the
+    file is one step of the file system each.
     """
-    partial = destination.with_name(f".{secrets.token_hex(8)}.part")
+    partial = os.path.join(destination.parent, f".{secrets.token_hex(8)}.part")
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb", buffering=_BUFFER_BYTES) as file:
+        with open(descriptor, "wb", buffering=buffering) as file:
             yield file
         _take_name(partial, destination)
-    finally:
-        partial.unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+        raise
 
 
 @contextlib.contextmanager
-def new_file(destination: Path) -> Iterator[BinaryIO]:
+def new_file(destination: Path, *, buffering: int = _BUFFER_BYTES) -> Iterator[BinaryIO]:
     """As `atomic_file`, for what a source brings: raises AlreadyExists, and QuotaExceeded where the disk is full."""
     taken = AlreadyExists(
         f"there is a file named {destination.name!r} already; nothing that is fetched replaces one",
@@ -51,7 +57,7 @@ def new_file(destination: Path) -> Iterator[BinaryIO]:
     if destination.exists():
         raise taken
     try:
-        with atomic_file(destination) as file:
+        with atomic_file(destination, buffering=buffering) as file:
             yield file
     except FileExistsError:  # it came meanwhile
         raise taken from None
@@ -61,15 +67,15 @@ def new_file(destination: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def _take_name(partial: Path, destination: Path) -> None:
+def _take_name(partial: str, destination: Path) -> None:
     try:
-        os.link(partial, destination, follow_symlinks=False)  # unlike rename, refuses to replace
+        rename_new(partial, HERE, os.fspath(destination), HERE)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links
+    except OSError:  # a file system without hard links, on a Linux that cannot rename so
         if destination.exists():
             raise FileExistsError(destination) from None
-        partial.rename(destination)
+        os.rename(partial, destination)
 
 
 def write_once(path: Path, content: bytes, *, mode: int) -> bytes:

@@ -11,11 +11,12 @@ from typing import Protocol
 from deepanalyze.datasources.base import DataItem
 from deepanalyze.datasources.glob import Glob, is_glob
 from deepanalyze.datasources.paths import printable
-from deepanalyze.errors import BlobNotFound, InvalidRequest, NotFound, SourceError
+from deepanalyze.errors import BlobNotFound, FileTooLarge, InvalidRequest, NotFound, SourceError
 
 _NAMES_TO_COMPARE = 1000
 _COMPARED_LENGTH = 200
 _NAMES_TO_SHOW = 3
+_BATCH_ITEMS = 1000
 
 
 class FileStore(Protocol):
@@ -43,7 +44,7 @@ class FileStore(Protocol):
 
 
 async def find(store: FileStore, path: str, *, max_files: int) -> list[DataItem]:
-    """Raises BlobNotFound with the nearest names when there are none, InvalidRequest for more than `max_files`."""
+    """Raises BlobNotFound with the nearest names when there are none, FileTooLarge for more than `max_files`."""
     if path.endswith("/") and not is_glob(path):
         found = await _collect(store, path, None, max_files)
     else:
@@ -66,7 +67,7 @@ async def _collect(store: FileStore, path: str, glob: Glob | None, max_files: in
                 continue
             found.append(item)
             if len(found) > max_files:
-                raise InvalidRequest(
+                raise FileTooLarge(
                     f"source '{store.source}': '{printable(path)}' stands for more than {max_files:,} {store.noun}s "
                     "(max_fetch_files); narrow it",
                     param="path",
@@ -79,9 +80,25 @@ async def _collect(store: FileStore, path: str, glob: Glob | None, max_files: in
 async def _matching(store: FileStore, path: str, glob: Glob | None) -> AsyncGenerator[DataItem]:
     for prefix in [path] if glob is None else glob.prefixes:
         async with contextlib.aclosing(store.below(prefix, glob.depth if glob else None)) as items:
-            async for item in items:
-                if glob is None or glob.matches(item.path):
+            async for batch in _batches(items):
+                # In a thread, because a pattern may stand for hundreds of alternatives.
+                for item in batch if glob is None else await asyncio.to_thread(_matched, glob, batch):
                     yield item
+
+
+def _matched(glob: Glob, items: Sequence[DataItem]) -> list[DataItem]:
+    return [item for item in items if glob.matches(item.path)]
+
+
+async def _batches(items: AsyncGenerator[DataItem]) -> AsyncGenerator[list[DataItem]]:
+    batch: list[DataItem] = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) == _BATCH_ITEMS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 async def _nearest(store: FileStore, path: str) -> str:

@@ -29,3 +29,8 @@ class ProgressThrottle:
     def finish(self, progress: Progress) -> None:
         if self._on_progress is not None:
             self._on_progress(progress)
+
+
+def ms_since(started: float) -> int:
+    """`started` as `time.monotonic` gave it."""
+    return round((time.monotonic() - started) * 1000)

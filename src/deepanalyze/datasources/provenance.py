@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from deepanalyze.datasources.fetch import FetchedFile
+from deepanalyze.datasources.references import FetchedFile
 
 MANIFESTS = ".deepanalyze"
 """The hidden folder beside the files, in which each has its `<name>.json`."""

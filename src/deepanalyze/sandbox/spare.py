@@ -7,28 +7,37 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from deepanalyze.datasources.undoing import made_in_thread
 from deepanalyze.sandbox.runtime_dir import make_directory, make_runtime_dir, remove_runtime_dir
 from deepanalyze.workspace import Workspace, sandbox_uid
 
 
 @contextlib.asynccontextmanager
 async def spare_workspace() -> AsyncIterator[Workspace]:
-    directory = await asyncio.to_thread(make_directory)
+    workspace = await made_in_thread(_made, _remove)
+    try:
+        yield workspace
+    finally:
+        await asyncio.shield(asyncio.to_thread(_remove, workspace))
+
+
+def _made() -> Workspace:
+    directory = make_directory()
     # A user of its own: when a supervisor ends, so does everything else of its user.
     uid = sandbox_uid(directory.name)
     workspace = Workspace(directory / "work", directory / "staging", owner_uid=uid)
     try:
         workspace.create()
-        yield workspace
-    finally:
-        await asyncio.to_thread(workspace.delete)
-        directory.rmdir()
+    except BaseException:
+        _remove(workspace)
+        raise
+    return workspace
+
+
+def _remove(workspace: Workspace) -> None:
+    workspace.delete()
+    workspace.root.parent.rmdir()
 
 
 async def made_runtime_dir(files: Mapping[str, bytes], workspace: Workspace) -> Path:
-    making = asyncio.ensure_future(asyncio.to_thread(make_runtime_dir, files, workspace.owner_uid))
-    try:
-        return await asyncio.shield(making)
-    except asyncio.CancelledError:
-        await asyncio.to_thread(remove_runtime_dir, await making)
-        raise
+    return await made_in_thread(lambda: make_runtime_dir(files, workspace.owner_uid), remove_runtime_dir)

@@ -60,8 +60,8 @@ class SandboxedTables:
     async def read(self, file: Path, task: TableTask, *, timeout_s: float) -> bytes:
         workspace = self._workspaces[file.parent]
         async with self._running, asyncio.timeout(timeout_s):
-            if workspace.owner_uid is not None:
-                os.chown(file, workspace.owner_uid, workspace.owner_uid, follow_symlinks=False)
+            if (uid := workspace.owner_uid) is not None:
+                await asyncio.to_thread(os.chown, file, uid, uid, follow_symlinks=False)
             runtime = await made_runtime_dir({}, workspace)
             try:
                 return await self._run(program(self._python.executable, file, task), workspace, runtime)

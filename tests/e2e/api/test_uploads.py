@@ -63,13 +63,7 @@ def test_a_file_goes_back_into_the_container(
         "kind": "blob",
         "size": len(REPORT),
         "modified_at": int(properties.last_modified.timestamp()),
-        "metadata": {
-            "content_type": "text/markdown",
-            "content_encoding": None,
-            "etag": properties.etag,
-            "md5": None,
-            "tier": "Hot",
-        },
+        "metadata": {"content_type": "text/markdown", "etag": properties.etag},
     }
     assert blob.download_blob().readall() == REPORT
     assert properties.metadata == {"deepanalyze_thread": thread_id, "deepanalyze_request": "upload-1"}

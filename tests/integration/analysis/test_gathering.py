@@ -15,7 +15,7 @@ from deepanalyze.analysis.events import Code, Fetch, Text
 from deepanalyze.analysis.manifest import load_manifest, record_fetched
 from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
 from deepanalyze.datasources.capabilities import Downloaded
-from deepanalyze.datasources.fetch import DataReference, FetchedFile
+from deepanalyze.datasources.references import DataReference, FetchedFile
 from deepanalyze.errors import BlobNotFound, QueryFailed
 from tests.support.desk import ADA, Desk
 from tests.support.model_server import ModelServer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 from pathlib import Path
 
@@ -51,6 +52,12 @@ async def test_hostile_cells_and_names(bench: Bench, tmp_path: Path) -> None:
             assert line.endswith(" |")
 
 
+def _parquet() -> bytes:
+    file = io.BytesIO()
+    pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]}).to_parquet(file)
+    return file.getvalue()
+
+
 FILES: dict[str, bytes] = {
     "empty.csv": b"",
     "header.csv": b"a,b,c\n",
@@ -71,6 +78,8 @@ FILES: dict[str, bytes] = {
     "packed.csv.gz": gzip.compress(b"a,b\n1,x\n2,y\n"),
     "encoded.csv": gzip.compress(b"a,b\n1,x\n2,y\n"),
     "packed.csv.zst": pyarrow.compress(b"a,b\n1,x\n2,y\n", "zstd", asbytes=True),
+    "encoded.parquet": gzip.compress(_parquet()),
+    "BZh.csv": b"BZhang,ORCID\n1,2\n2,4\n",
     "fake.parquet": b"not parquet",
     "fake.xlsx": b"not a workbook",
     "nul.csv": b"a,b\n1,x\0y\n2,z\n",

@@ -18,7 +18,7 @@ from deepanalyze.analysis.events import (
 )
 from deepanalyze.analysis.models.base import TokenUsage
 from deepanalyze.datasources.base import Column
-from deepanalyze.datasources.fetch import FetchedFile
+from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.errors import FetchFailed, QueryFailed, RateLimited
 from deepanalyze.workspace import WorkspaceFile
 

@@ -7,7 +7,7 @@ from deepanalyze.analysis.conversation import Turn
 from deepanalyze.analysis.fences import fenced, fences
 from deepanalyze.analysis.limits import head_and_tail
 from deepanalyze.analysis.transcript import execute_block, file_block, truncation_notice, turns_of
-from deepanalyze.datasources.fetch import FetchedFile
+from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.workspace import WorkspaceFile
 
 CODE = "<Analyze>look</Analyze>\n<Code>\n```python\nprint(1)\n```\n</Code>"

@@ -22,7 +22,7 @@ from deepanalyze.analysis.events import (
 )
 from deepanalyze.analysis.models.base import TokenUsage
 from deepanalyze.api.rendering import Answer, ChunkRenderer, FileLinks, completion_object, fold
-from deepanalyze.datasources.fetch import FetchedFile
+from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.errors import InternalError, ModelUnavailable
 from deepanalyze.urls import UrlSigner
 from deepanalyze.workspace import WorkspaceFile

@@ -24,6 +24,7 @@ from deepanalyze.datasources.tabular.protocol import (
     TableTask,
     program,
 )
+from deepanalyze.datasources.undoing import made_in_thread
 
 _LIMITS = {
     "DATA": MEMORY_BYTES,
@@ -45,11 +46,11 @@ class ChildReader:
     @contextlib.asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
         async with self._scratches:
-            directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="da-table-"))
+            directory = await made_in_thread(lambda: Path(tempfile.mkdtemp(prefix="da-table-")), _remove)
             try:
                 yield directory
             finally:
-                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+                await asyncio.shield(asyncio.to_thread(_remove, directory))
 
     async def read(self, file: Path, task: TableTask, *, timeout_s: float) -> bytes:
         command = [*program(sys.executable, file, task, module="alone"), json.dumps(_LIMITS)]
@@ -67,6 +68,10 @@ class ChildReader:
                 return await _output(process)
             finally:
                 await asyncio.shield(_end(process))
+
+
+def _remove(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 async def _output(process: Process) -> bytes:

@@ -7,29 +7,35 @@ import lzma
 import zipfile
 from collections import Counter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pandas as pd
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Decompressed, whatever the name says: stores keep files compressed under their plain names."""
+def unpacked(path: Path) -> IO[bytes] | None:
+    """Decompressed, whatever the name says: stores keep files compressed under their plain names. None for what is not
+    compressed.
+    """
     with path.open("rb") as stream:
-        start = stream.read(6)
-    if start.startswith(b"PK\x03\x04"):
-        archive = zipfile.ZipFile(path)
-        return archive.open(archive.namelist()[0])
+        start = stream.read(10)
     if start.startswith(b"\x28\xb5\x2f\xfd"):
         import pyarrow as pa
 
-        unpacked: IO[bytes] = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-        return unpacked
+        return cast("IO[bytes]", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
     openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
-    opener = next((opens for magic, opens in openers.items() if start.startswith(magic)), open)
-    result: IO[bytes] = opener(path, "rb")
-    return result
+    opener = next((opens for magic, opens in openers.items() if start.startswith(magic)), None)
+    if opener is None or (opener is bz2.open and start[4:] != b"1AY&SY"):  # text may begin with BZh too
+        return None
+    return cast("IO[bytes]", opener(path, "rb"))
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    if path.suffix.lower() == ".zip":
+        archive = zipfile.ZipFile(path)
+        return archive.open(archive.namelist()[0])
+    return unpacked(path) or path.open("rb")
 
 
 def encoding_of(head: bytes) -> str:
@@ -112,8 +118,10 @@ def read_file(path: Path) -> dict[str, pd.DataFrame]:
         (s for s in reversed([s.lower() for s in path.suffixes]) if s not in COMPRESSED),
         "",
     )
-    if kind in (".xlsx", ".xlsm", ".xls"):
-        return {str(k): v for k, v in pd.read_excel(path, sheet_name=None).items() if len(v.columns)}
-    if kind in (".parquet", ".pq"):
-        return {"": pd.read_parquet(path)}
+    if kind in (".xlsx", ".xlsm", ".xls", ".parquet", ".pq"):  # read here and there, not from front to end
+        packed = unpacked(path)
+        source: Any = path if packed is None else io.BytesIO(packed.read())
+        if kind in (".parquet", ".pq"):
+            return {"": pd.read_parquet(source)}
+        return {str(k): v for k, v in pd.read_excel(source, sheet_name=None).items() if len(v.columns)}
     return {"": read_json(path) if kind in (".json", ".jsonl", ".ndjson") else read_delimited(path)}

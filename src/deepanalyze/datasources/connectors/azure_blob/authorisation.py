@@ -27,10 +27,10 @@ class Authorisation:
         self._account = account
         self._container = container
         self._tokens: EntraTokens | None = None
+        self._listing: tuple[datetime, str] | None = None
         self._resources = AsyncExitStack()
         if account.entra:
-            options = {"authority": account.entra_host} if account.entra_host else {}
-            self._tokens = EntraTokens(fields, _SCOPE, source, **options)
+            self._tokens = EntraTokens(fields, _SCOPE, source, authority=account.entra_host)
 
     async def __aenter__(self) -> Self:
         if self._tokens is not None:
@@ -61,22 +61,29 @@ class Authorisation:
         return {"skip_signature": True}
 
     async def for_listing(self) -> tuple[str, Mapping[str, str]]:
-        """What to add to the query, and headers. The account key makes a SAS for the one request."""
+        """What to add to the query, and headers. The account key makes a SAS for listings."""
         account = self._account
         if account.sas is not None:
             return account.sas.get_secret_value(), {}
         if account.key is not None:
-            sas = generate_container_sas(
-                account.name or "",
-                self._container,
-                account.key.get_secret_value(),
-                permission=ContainerSasPermissions(list=True),
-                expiry=datetime.now(UTC) + _LISTING_SAS_LIFE,
-            )
-            return sas, {}
+            return self._listing_sas(account.key.get_secret_value()), {}
         if self._tokens is not None:
             return "", {"Authorization": f"Bearer {await self._tokens.token()}"}
         return "", {}
+
+    def _listing_sas(self, key: str) -> str:
+        """Made anew when half of its life is over."""
+        now = datetime.now(UTC)
+        if self._listing is None or now > self._listing[0]:
+            sas = generate_container_sas(
+                self._account.name or "",
+                self._container,
+                key,
+                permission=ContainerSasPermissions(list=True),
+                expiry=now + _LISTING_SAS_LIFE,
+            )
+            self._listing = (now + _LISTING_SAS_LIFE / 2, sas)
+        return self._listing[1]
 
 
 class _SdkTokens:

@@ -65,11 +65,13 @@ class AzureBlobConnector(FileSource):
         self._account = self._settings.account
         self._open: ContainerSession | None = None
         self._opening = asyncio.Lock()
+        self._warned_at: float | None = None
 
     @property
     def _session(self) -> ContainerSession:
         if self._open is None:
             raise SourceUnavailable(f"source '{self._label}' is not connected; call connect() first")
+        self._warn()
         return self._open
 
     @classmethod
@@ -85,11 +87,7 @@ class AzureBlobConnector(FileSource):
             session = session_class(self._label, self._settings, self.defaults)
             await session.open()
             self._open = session
-            for warning in self._warnings():
-                _log.warning(
-                    "credentials of a data source need attention",
-                    extra={"source_id": self.config.id, "warning": warning},
-                )
+            self._warn()
 
     async def disconnect(self) -> None:
         session, self._open = self._open, None
@@ -151,6 +149,18 @@ class AzureBlobConnector(FileSource):
     def pool_stats(self) -> PoolStats | None:
         return None if self._open is None else self._open.pool_stats()
 
+    def _warn(self) -> None:
+        """Once a day, since a connector may stay open for months."""
+        now = time.monotonic()
+        if self._warned_at is not None and now < self._warned_at + 24 * 60 * 60:
+            return
+        self._warned_at = now
+        for warning in self._warnings():
+            _log.warning(
+                "credentials of a data source need attention",
+                extra={"source_id": self.config.id, "warning": warning},
+            )
+
     def _warnings(self) -> list[str]:
         sas = self._account.sas_facts
         if sas is None:
@@ -181,7 +191,7 @@ class AzureBlobConnector(FileSource):
         """In the service's own order and by its own markers, so that every page is one request or two."""
         pages = Pages(self._session, folders=not recursive, limit=limit)
         if after is not None:
-            return await pages.after(after)
+            return await pages.after(after, _prefixes(path))
         for prefix in _prefixes(path):
             items, end = await pages.of(prefix)
             if items:
@@ -295,7 +305,7 @@ class AzureBlobConnector(FileSource):
             )
         check_name(name, "blob_name")
         dots = any(part in (".", "..") for part in name.split("/"))
-        if dots or name.endswith("/") or BlobRef.parse(name).is_version:
+        if dots or name.endswith("/") or "\\" in name or BlobRef.parse(name).is_version:
             raise InvalidRequest(f"'{printable(name)}' is no name for a new blob", param="blob_name")
         prefix = self._settings.upload_prefix
         if prefix is not None and not name.startswith(prefix):

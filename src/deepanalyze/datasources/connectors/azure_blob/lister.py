@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
 from typing import Any
 
 from azure.core import AsyncPipelineClient
@@ -13,9 +13,8 @@ from azure.core.rest import HttpRequest
 from deepanalyze.datasources.connectors.azure_blob.authorisation import Authorisation
 from deepanalyze.datasources.connectors.azure_blob.listing import Page, listing_query, parse_page
 
+_MAX_PAGE_BYTES = 64 * 1024**2  # 5,000 blobs whose names have 1,024 characters, and their properties
 _VERSION = "2021-12-02"  # the service encodes names that XML cannot hold since 2021-02-12
-
-InThread = Callable[[Callable[[bytes], Page], bytes], Awaitable[Page]]
 
 
 class Lister:
@@ -28,12 +27,10 @@ class Lister:
         authorisation: Authorisation,
         transport: AioHttpTransport,
         policies: list[Any],
-        in_thread: InThread,
     ) -> None:
         self._place = f"{endpoint}/{container}"
         self._authorisation = authorisation
         self._client = AsyncPipelineClient[HttpRequest, Any](endpoint, policies=policies, transport=transport)
-        self._in_thread = in_thread
         self.server: str | None = None
 
     async def close(self) -> None:
@@ -51,10 +48,21 @@ class Lister:
         query = listing_query(prefix, folders=folders, marker=marker, max_results=max_results)
         sas, headers = await self._authorisation.for_listing()
         url = f"{self._place}?{query}&{sas}" if sas else f"{self._place}?{query}"
-        response = await self._client.send_request(
-            HttpRequest("GET", url, headers={"x-ms-version": _VERSION, **headers})
-        )
+        headers = {"x-ms-version": _VERSION, "Accept-Encoding": "identity", **headers}
+        response = await self._client.send_request(HttpRequest("GET", url, headers=headers), stream=True)
+        body = await _body(response)
         if response.status_code != 200:
             raise HttpResponseError(response=response)
         self.server = response.headers.get("Server")
-        return await self._in_thread(parse_page, response.content)
+        return await asyncio.to_thread(parse_page, body)
+
+
+async def _body(response: Any) -> bytes:
+    """Raises ValueError for more than a listing has: who made the source chose the host, which may be anything."""
+    collected = bytearray()
+    async with response:
+        async for part in response.iter_raw():
+            collected += part
+            if len(collected) > _MAX_PAGE_BYTES:
+                raise ValueError("too long for a listing")
+    return bytes(collected)

@@ -76,7 +76,9 @@ def check_one(name: str) -> None:
 def leads_out(name: str) -> bool:
     """Whether a service that folded the name's `..` would look outside of the container."""
     container = "/\0"  # which no part of a name can be
-    folded = posixpath.normpath(f"{container}/{name}")
+    folded = posixpath.normpath(
+        f"{container}/{name.replace(chr(92), '/')}"
+    )  # a backslash is taken for a slash
     return folded != container and not folded.startswith(f"{container}/")
 
 

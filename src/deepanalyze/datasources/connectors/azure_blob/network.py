@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -71,18 +72,21 @@ class UnfoldedSession:
         await self.close()
 
 
-async def check_address(host: str, policy: NetworkPolicy) -> None:
-    """For hosts given as an address, which no resolver sees. Raises HostNotAllowed.
+async def check_address(host: str, policy: NetworkPolicy, *, by_name: bool) -> None:
+    """For hosts that no resolver of ours sees: those given as an address, and `by_name` those that a proxy may look up,
+    as far as they are known here. Raises HostNotAllowed.
 
     aiohttp takes whatever looks like digits and dots for an address: `2852039166` is 169.254.169.254.
     """
-    if is_address(host) or host.replace(".", "").isdigit():
+    if by_name or is_address(host) or host.replace(".", "").isdigit():
         with contextlib.suppress(OSError):  # connecting tells what is wrong with it
             await policy.addresses(host, 0)
 
 
-def needs_no_resolver(host: str, policy: NetworkPolicy) -> bool:
-    """obstore resolves names by itself, unchecked: it is used only where the name is beyond doubt."""
+def is_beyond_doubt(host: str, policy: NetworkPolicy) -> bool:
+    """obstore resolves names by itself and follows redirects, both unchecked: it is used only with Azure itself, which
+    redirects nowhere, and with an emulator on this machine.
+    """
     if is_address(host):
-        return True
+        return ipaddress.ip_address(host).is_loopback
     return policy.admits_name(host) and (host == "localhost" or host.endswith(_AZURE_DOMAINS))

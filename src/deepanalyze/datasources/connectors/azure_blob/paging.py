@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deepanalyze.datasources.base import DataItem
-from deepanalyze.errors import InvalidRequest
+from deepanalyze.errors import InvalidRequest, SourceUnavailable
 
 if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
@@ -21,13 +22,23 @@ class Pages:
     async def of(self, prefix: str) -> tuple[list[DataItem], str | None]:
         return await self._from(prefix, None)
 
-    async def after(self, place: str) -> tuple[list[DataItem], str | None]:
-        """The page behind the one that ended with `place`. Raises InvalidRequest for what is none of ours."""
+    async def after(self, place: str, prefixes: Sequence[str]) -> tuple[list[DataItem], str | None]:
+        """The page behind the one that ended with `place`. Raises InvalidRequest for what is none of ours, or of
+        another path's pages.
+        """
+        foreign = InvalidRequest("cursor is not one that this server made for this path", param="cursor")
         try:
             prefix, marker = json.loads(place)
         except (ValueError, TypeError):
-            raise InvalidRequest("cursor is not one that this server made", param="cursor") from None
-        return await self._from(str(prefix), str(marker))
+            raise foreign from None
+        if prefix not in prefixes:
+            raise foreign
+        try:
+            return await self._from(prefix, str(marker))
+        except SourceUnavailable as error:
+            if error.details and error.details[0].get("azure_status") == 400:  # no marker of the service's
+                raise foreign from error
+            raise
 
     async def _from(self, prefix: str, marker: str | None) -> tuple[list[DataItem], str | None]:
         items: list[DataItem] = []
@@ -38,8 +49,8 @@ class Pages:
                 )
             )
             items += page.items
-            marker = page.next_marker
-            if marker is None:
+            marker, before = page.next_marker, marker
+            if marker is None or marker == before:
                 return items, None
             if len(items) >= self._limit:  # the service may give less than it is asked for
                 return items, json.dumps([prefix, marker])

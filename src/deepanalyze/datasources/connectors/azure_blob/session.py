@@ -8,16 +8,18 @@ at, so that retrying and telling what went wrong happen in one place only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
 from azure.core import MatchConditions
 from azure.core.pipeline.policies import UserAgentPolicy
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.storage.blob import BlobProperties, ContentSettings
+from azure.storage.blob import BlobBlock, BlobProperties, ContentSettings
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from deepanalyze.datasources.capabilities import PoolStats
@@ -39,9 +41,15 @@ from deepanalyze.datasources.connectors.azure_blob.store import RangeReader
 from deepanalyze.datasources.connectors.azure_blob.tls import trusting
 from deepanalyze.datasources.connectors.azure_blob.uploading import Upload
 from deepanalyze.datasources.limits import SourceDefaults
+from deepanalyze.datasources.running import Running, first_of
+from deepanalyze.datasources.undoing import made_in_thread
 from deepanalyze.errors import SourceUnavailable
 
 T = TypeVar("T")
+Write = Callable[[int, Any], None]
+Read = Callable[[int, int, str, Write], int]
+
+_log = logging.getLogger(__name__)
 
 _STALL_S = 20.0  # without a single byte
 _BLOCK_BYTES = 1024**2  # of uploads; aiohttp holds the event loop for too long with larger ones
@@ -60,14 +68,17 @@ class ContainerSession:
         self._retries = defaults.retries
         self._max_connections = defaults.pool.max_size
         self._network = defaults.network.narrowed(config.allowed_networks or ())
+        # Proxies lead outwards, and past the networks that are allowed.
+        self._through_proxies = not is_local(self._account.host) and not self._network.layers
         self.errors = BlobErrors(source, self._account, config.container_name)
         self._authorisation = Authorisation(self._account, config.container_name, config, source)
         self._resources = AsyncExitStack()
-        self._running: set[asyncio.Task[Any]] = set()
-        self._closed = False
+        self._told_of_fallback = False
+        running = Running(lambda: SourceUnavailable(f"source '{source}' was closed while it was in use"))
+        self.run, self._end_running = running.run, running.close
 
     async def open(self) -> None:
-        await check_address(self._account.host, self._network)
+        await check_address(self._account.host, self._network, by_name=self._through_proxies)
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._authorisation)
             self._slots = Slots(self._max_connections)
@@ -80,6 +91,7 @@ class ContainerSession:
                 stall_s=_STALL_S,
                 network=self._network,
                 ca_certificate=self._config.ca_certificate,
+                through_proxies=self._through_proxies,
             )
             transport = await self._transport()
             self._client = self._sdk_client(transport)
@@ -90,17 +102,13 @@ class ContainerSession:
                 self._authorisation,
                 transport,
                 [UserAgentPolicy(_USER_AGENT), BoundedRetry(self._retries)],
-                self.in_thread,
             )
             resources.push_async_callback(self._lister.close)
             self._resources = resources.pop_all()
 
     async def close(self) -> None:
         """Ends what still runs: its callers get SourceUnavailable."""
-        self._closed = True
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._end_running()
         await self._resources.aclose()
 
     @property
@@ -110,22 +118,6 @@ class ContainerSession:
 
     def pool_stats(self) -> PoolStats:
         return self._slots.stats()
-
-    async def run(self, operation: Coroutine[Any, Any, T]) -> T:
-        """Awaits an operation in such a way that `close` can end it without cancelling its caller."""
-        if self._closed:
-            operation.close()
-            raise self._was_closed()
-        task = asyncio.create_task(operation)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            caller = asyncio.current_task()
-            if self._closed and caller is not None and not caller.cancelling():
-                raise self._was_closed() from None
-            raise
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
@@ -156,23 +148,20 @@ class ContainerSession:
                         prefix, folders=folders, marker=marker, max_results=max_results
                     )
         except ValueError:
-            raise SourceUnavailable(
-                f"source '{self.errors.source}': {self._account.address} does not answer like a blob service; "
-                "check the account's address"
-            ) from None
+            raise self._no_blob_service() from None
 
     async def pages(self, prefix: str = "", *, folders: bool = False) -> AsyncIterator[Page]:
         marker: str | None = None
         while True:
             page = await self.run(self.page(prefix, folders=folders, marker=marker))
             yield page
-            marker = page.next_marker
-            if marker is None:
+            if page.next_marker is None:
                 return
+            if page.next_marker == marker:
+                raise self._no_blob_service()
+            marker = page.next_marker
 
-    async def read_range(
-        self, blob: BlobRef, start: int, length: int, etag: str, write: Callable[[int, Any], None]
-    ) -> None:
+    async def read_range(self, blob: BlobRef, start: int, length: int, etag: str, write: Write) -> None:
         """Reads a range and hands it to `write(start, data)` in a worker thread. Raises Stale if the blob changed."""
         async with self._slots:
             if self._reader.takes(blob):
@@ -181,10 +170,31 @@ class ContainerSession:
                     self._reader.read, authorisation, blob.name, start, length, etag, write
                 )
                 start, length = start + arrived, length - arrived
+                self._tell_of_fallback(length)
             while length > 0:
                 part = min(length, _SDK_RANGE_BYTES)
                 await self.in_thread(write, start, await self._sdk_range(blob, start, part, etag))
                 start, length = start + part, length - part
+
+    async def at_once(
+        self, blob: BlobRef, bring: Callable[[Read], bool], undo: Callable[[bool], object]
+    ) -> bool:
+        """`bring` in a worker thread, with a way to read in there; whether it brought the blob. Undone where nobody
+        waits for it any more.
+        """
+        if not self._reader.takes(blob):
+            return False
+        async with self._slots:
+            read = partial(self._reader.read, await self._authorisation.for_obstore(), blob.name)
+            return await made_in_thread(lambda: bring(read), undo, self._threads)
+
+    def _tell_of_fallback(self, missing: int) -> None:
+        """Once, and without its words, which may quote a signed URL: that downloads cost more is worth knowing."""
+        if missing and not self._told_of_fallback:
+            self._told_of_fallback = True
+            _log.info(
+                "a range was read by the SDK, since obstore failed", extra={"source": self.errors.source}
+            )
 
     async def _sdk_range(self, blob: BlobRef, start: int, length: int, etag: str) -> bytes:
         with self.errors.mapped("read", blob=blob.path):
@@ -197,19 +207,51 @@ class ContainerSession:
             )
             return await stream.readall()
 
-    async def write(self, name: str, content: AsyncIterator[bytes], upload: Upload) -> None:
-        """Raises AlreadyExists where there is such a blob and it is not to be overwritten."""
+    async def write(self, name: str, content: AsyncIterator[bytes], upload: Upload) -> Mapping[str, Any]:
+        """What the service answers. Raises AlreadyExists where there is such a blob and it is not to be overwritten."""
+        blob = self._client.get_blob_client(name)
         settings = ContentSettings(content_type=upload.content_type) if upload.content_type else None
+        details: dict[str, Any] = {"content_settings": settings, "metadata": dict(upload.metadata or {})}
+        if not upload.overwrite:  # the service itself refuses, by `If-None-Match: *`
+            details["match_condition"] = MatchConditions.IfMissing
         with self.errors.mapped("write", blob=name):
+            if upload.size <= _BLOCK_BYTES:
+                data = b"".join([part async for part in content])
+                async with self._slots:
+                    return await blob.upload_blob(
+                        data, length=len(data), overwrite=upload.overwrite, **details
+                    )
+            blocks = await self._staged(blob, content)
             async with self._slots:
-                await self._client.get_blob_client(name).upload_blob(
-                    content,
-                    length=upload.size,
-                    overwrite=upload.overwrite,  # without it the service itself refuses, by `If-None-Match: *`
-                    content_settings=settings,
-                    metadata=dict(upload.metadata or {}),
-                    max_concurrency=_BLOCKS_AT_ONCE,
-                )
+                return await blob.commit_block_list(blocks, **details)
+
+    async def _staged(self, blob: BlobClient, content: AsyncIterator[bytes]) -> list[BlobBlock]:
+        """Several at a time. What is staged and never committed is forgotten by the service after a week."""
+        staging = asyncio.Semaphore(_BLOCKS_AT_ONCE)
+        blocks: list[BlobBlock] = []
+
+        async def stage(block: BlobBlock, part: bytes) -> None:
+            try:
+                async with self._slots:
+                    await blob.stage_block(block.id, part, length=len(part))
+            finally:
+                staging.release()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for part in content:
+                    await staging.acquire()
+                    blocks.append(BlobBlock(f"{len(blocks):08}"))
+                    group.create_task(stage(blocks[-1], part))
+        except BaseExceptionGroup as failures:
+            raise first_of(failures) from None
+        return blocks
+
+    def _no_blob_service(self) -> SourceUnavailable:
+        return SourceUnavailable(
+            f"source '{self.errors.source}': {self._account.address} does not answer like a blob service; "
+            "check the account's address"
+        )
 
     def _blob(self, blob: BlobRef) -> BlobClient:
         return self._client.get_blob_client(blob.name, snapshot=blob.snapshot, version_id=blob.version_id)
@@ -222,7 +264,7 @@ class ContainerSession:
                 limit=self._max_connections, resolver=CheckedResolver(self._network), ssl=trusted
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=not is_local(self._account.host),  # proxies lead outwards
+            trust_env=self._through_proxies,
             auto_decompress=False,
         )
         session: Any = UnfoldedSession(http)
@@ -240,6 +282,3 @@ class ContainerSession:
             max_block_size=_BLOCK_BYTES,
             user_agent=_USER_AGENT,
         )
-
-    def _was_closed(self) -> SourceUnavailable:
-        return SourceUnavailable(f"source '{self.errors.source}' was closed while it was in use")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from obstore.store import AzureStore
 
 from deepanalyze.datasources.connectors.azure_blob.account import BlobAccount
 from deepanalyze.datasources.connectors.azure_blob.names import BlobRef
-from deepanalyze.datasources.connectors.azure_blob.network import needs_no_resolver
+from deepanalyze.datasources.connectors.azure_blob.network import is_beyond_doubt
 from deepanalyze.datasources.policy import NetworkPolicy
 
 if TYPE_CHECKING:
@@ -29,6 +29,18 @@ _PIECE_BYTES = (
 )  # small enough that their memory is used again; buffers of a whole range cost twice the CPU
 # Empty, `.` and `..` parts and control characters: obstore refuses them or reads another name.
 _NOT_TAKEN = re.compile(r"(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f-\x9f\\]")
+
+
+def _pieces(store: AzureStore, name: str, start: int, end: int, etag: str) -> Iterator[Any]:
+    """As many as arrive."""
+    try:
+        found = obstore.get(store, name, options={"range": (start, end), "if_match": etag})
+        if end - start <= _PIECE_BYTES:
+            yield found.bytes()
+        else:
+            yield from found.stream(min_chunk_size=_PIECE_BYTES)
+    except (BaseError, OSError, ValueError):
+        return
 
 
 class RangeReader:
@@ -43,8 +55,9 @@ class RangeReader:
         stall_s: float,
         network: NetworkPolicy,
         ca_certificate: str | None,
+        through_proxies: bool,
     ) -> None:
-        self._usable = account.name is not None and needs_no_resolver(account.host, network)
+        self._usable = account.name is not None and is_beyond_doubt(account.host, network)
         self._account = account
         self._container = container
         self._client_options: ClientConfig = {
@@ -53,6 +66,8 @@ class RangeReader:
             "read_timeout": timedelta(seconds=stall_s),
             "timeout": timedelta(minutes=5),
         }
+        if not through_proxies:
+            self._client_options["proxy_excludes"] = account.host
         if ca_certificate is not None:
             self._client_options["root_certificate"] = ca_certificate
         self._making = threading.Lock()
@@ -76,15 +91,12 @@ class RangeReader:
         store = self._store(authorisation)
         if store is None:
             return 0
-        place = start
-        try:
-            found = obstore.get(store, name, options={"range": (start, start + length), "if_match": etag})
-            for piece in found.stream(min_chunk_size=_PIECE_BYTES):
-                write(place, memoryview(piece)[: start + length - place])
-                place += len(piece)
-        except (BaseError, OSError, ValueError):
-            pass
-        return min(place - start, length)
+        place, end = start, start + length
+        for piece in _pieces(store, name, start, end, etag):
+            part = memoryview(piece)[: end - place]
+            write(place, part)
+            place += len(part)
+        return place - start
 
     def _store(self, authorisation: AzureConfig) -> AzureStore | None:
         """The same one as long as the authorisation is the same: a token is replaced now and then."""

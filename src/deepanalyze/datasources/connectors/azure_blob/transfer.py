@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +19,14 @@ from deepanalyze.datasources.connectors.azure_blob.shared_file import SharedFile
 from deepanalyze.datasources.files import new_file
 from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.progress import ProgressThrottle
+from deepanalyze.datasources.running import first_of
 from deepanalyze.errors import FileTooLarge, SourceUnavailable, Stale
 
 if TYPE_CHECKING:
-    from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession
+    from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession, Read
 
 _RANGES_AT_ONCE = 4
+_LOOKED_AT_S, _FAST_BYTES_PER_S = 0.25, 150e6
 _MIN_RANGE_BYTES, _MAX_RANGE_BYTES = 4 * 1024**2, 32 * 1024**2
 _HASHED_AT_ONCE_BYTES = 256 * 1024  # takes less than a thread's turn would
 _VERIFIED_BYTES = 100 * 1024**2  # larger blobs are compared with their MD5 only when the source says so
@@ -44,7 +48,14 @@ class KnownBlob:
         if item.size is None or not etag:
             return None
         ref = BlobRef.parse(f"{item.path}?{version}" if version else item.path)
-        return cls(ref, item.size, etag, b64decode(md5) if md5 else None)
+        return cls(ref, item.size, etag, _decoded(md5) if md5 else None)
+
+
+def _decoded(md5: str) -> bytes | None:
+    try:
+        return b64decode(md5, validate=True)
+    except ValueError:  # nothing to compare with
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +93,37 @@ class Downloads:
     ) -> Downloaded:
         self._check_size(known, max_bytes)
         expected = known.md5 if self._verifies(known) else None
+        if known.size <= _MIN_RANGE_BYTES and await self._at_once(known, destination, expected):
+            ProgressThrottle(on_progress).finish(Progress(known.size, total_bytes=known.size))
+            return Downloaded(bytes=known.size, etag=known.etag)
         transfer = _Transfer(self.session, known, known.size, ProgressThrottle(on_progress), expected)
         await self._into(destination, transfer)
         return Downloaded(bytes=known.size, etag=known.etag)
+
+    async def _at_once(self, known: KnownBlob, destination: Path, expected_md5: bytes | None) -> bool:
+        """All of a small blob in one turn of a thread, since every turn costs as much as the blob itself."""
+
+        def bring(read: Read) -> bool:
+            digest = hashlib.md5(usedforsecurity=False)
+            with contextlib.suppress(_Incomplete), new_file(destination, buffering=0) as file:
+                shared = SharedFile(file.fileno())
+
+                def write(start: int, data: Any) -> None:
+                    shared.write(start, data)
+                    digest.update(data)
+
+                if read(0, known.size, known.etag, write) != known.size:
+                    raise _Incomplete
+                if expected_md5 is not None and digest.digest() != expected_md5:
+                    raise damaged(self.session.errors.source, known.ref)
+                return True
+            return False
+
+        def undo(brought: bool) -> None:
+            if brought:
+                destination.unlink(missing_ok=True)
+
+        return known.size > 0 and await self.session.at_once(known.ref, bring, undo)
 
     async def _asked(self, path: str) -> KnownBlob:
         known = KnownBlob.of(item_of(await self.session.properties(path)))
@@ -111,6 +150,18 @@ class Downloads:
             )
 
 
+class _Incomplete(Exception):
+    """Not all of it arrived; it is read again in another way."""
+
+
+def damaged(source: str, blob: BlobRef) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"source '{source}': blob '{printable(blob.path)}': the bytes that arrived do not have the MD5 that the "
+        "service keeps for them, so they are damaged or it was set wrongly; try again, or set verify to false to take "
+        "them as they are"
+    )
+
+
 class _Transfer:
     """Several ranges at a time, each bound to the ETag that the size was read with."""
 
@@ -135,18 +186,27 @@ class _Transfer:
             await self._bring(file)
             await self._check(file)
         except BaseExceptionGroup as failures:
-            raise _first(failures) from None
+            raise first_of(failures) from None
         finally:
             file.close()
         self._progress.finish(Progress(self._length, total_bytes=self._length))
 
     async def _bring(self, file: SharedFile) -> None:
+        """One range after the other where that is fast, as several at once cost twice the CPU; more of them at once as
+        long as they are slow, because what is far away gives each of them only so much.
+        """
         if self._length <= _MIN_RANGE_BYTES:  # without what a group costs, which counts where blobs are many
             await self._work(file)
             return
         async with asyncio.TaskGroup() as group:
-            for _ in range(_RANGES_AT_ONCE):
-                group.create_task(self._work(file))
+            workers = {group.create_task(self._work(file))}
+            while len(workers) < _RANGES_AT_ONCE:
+                before = file.written
+                done, _ = await asyncio.wait(workers, timeout=_LOOKED_AT_S)
+                if done:  # there are no more ranges, or it failed
+                    break
+                if file.written - before < _FAST_BYTES_PER_S * _LOOKED_AT_S:
+                    workers.add(group.create_task(self._work(file)))
 
     async def _work(self, file: SharedFile) -> None:
         loop = asyncio.get_running_loop()
@@ -170,19 +230,11 @@ class _Transfer:
         if self._expected_md5 is None:
             return
         small = self._length <= _HASHED_AT_ONCE_BYTES
-        if (file.md5() if small else await self._session.in_thread(file.md5)) != self._expected_md5:
-            raise SourceUnavailable(
-                f"{blob}: the bytes that arrived do not have the MD5 that the service keeps for them, so they are "
-                "damaged or it was set wrongly; try again, or set verify to false to take them as they are"
-            )
+        if (file.md5() if small else await asyncio.to_thread(file.md5)) != self._expected_md5:
+            raise damaged(self._session.errors.source, self._blob.ref)
 
 
 def _ranges(size: int) -> Iterator[tuple[int, int]]:
     """As few as keep all requests busy: each new one costs the time of the way there and back."""
     length = min(max(-(-size // _RANGES_AT_ONCE), _MIN_RANGE_BYTES), _MAX_RANGE_BYTES)
     return ((start, min(length, size - start)) for start in range(0, size, length))
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

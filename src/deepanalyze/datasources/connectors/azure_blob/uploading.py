@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from deepanalyze.datasources.base import DataItem
-from deepanalyze.datasources.connectors.azure_blob.properties import item_of
 from deepanalyze.datasources.paths import base_name, printable
 from deepanalyze.errors import AlreadyExists, BlobNotFound, SourceAuthenticationFailed, Stale
 
@@ -30,11 +29,15 @@ class Upload:
 async def uploaded(session: ContainerSession, file: BinaryIO, name: str, upload: Upload) -> DataItem:
     if not upload.overwrite:
         await _check_absent(session, name)
-    await session.write(name, _chunks(session, file, name, upload.size), upload)
-    try:
-        return item_of(await session.properties(name))
-    except SourceAuthenticationFailed:  # credentials that may write but not read
-        return DataItem(base_name(name), name, "blob", size=upload.size)
+    answer = await session.write(name, _chunks(session, file, name, upload.size), upload)
+    return DataItem(
+        name=base_name(name),
+        path=name,
+        kind="blob",
+        size=upload.size,
+        modified_at=int(answer["last_modified"].timestamp()),
+        metadata={"content_type": upload.content_type, "etag": answer["etag"]},
+    )
 
 
 async def _check_absent(session: ContainerSession, name: str) -> None:

@@ -34,7 +34,8 @@ from deepanalyze.datasources.connectors.postgresql.session import Sessions
 from deepanalyze.datasources.connectors.postgresql.statistics import statistics
 from deepanalyze.datasources.connectors.postgresql.verdicts import Guard
 from deepanalyze.datasources.entra import borrows_identity
-from deepanalyze.datasources.fetch import DataReference, fetch
+from deepanalyze.datasources.fetch import fetch
+from deepanalyze.datasources.references import DataReference
 from deepanalyze.datasources.schema import validate_config
 from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, SourceUnavailable
 

@@ -16,7 +16,7 @@ from .values import converter, is_nested, is_number
 
 MAX_CHARS = 1_000
 _MIN_CHARS = 20
-_MAX_CHARS_OF_ALL = 16_000_000  # of a thousand rows of very many columns
+_MAX_CHARS_OF_ALL = 2_000_000  # of a thousand rows of very many columns
 _MAX_TYPE_CHARS = 300  # a STRUCT names all its fields
 _ORDERED = ("DATE", "TIME", "INTERVAL", "VARCHAR", "UUID", "ENUM")
 _COLUMNS_AT_ONCE = 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +32,7 @@ _OTHERS: dict[bytes, str] = {
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",
     b"GIF8": "an image",
-    b"BZh": "compressed with bzip2",
+    b"BZh91AY&SY": "compressed with bzip2",
     b"\xfd7zXZ\x00": "compressed with xz",
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"ORC": "an ORC file",
@@ -41,6 +42,8 @@ _OTHERS: dict[bytes, str] = {
     b"\x7fELF": "a program",
     b"\x04\x22\x4d\x18": "compressed with lz4",
 }
+# These may begin a header too: they count only where what follows is no text.
+_LIKE_TEXT = frozenset({b"PAR1", b"ORC", b"GIF8", b"ARROW1"})
 _ENDINGS: dict[str, Format] = {
     "csv": "csv",
     "txt": "csv",
@@ -54,6 +57,7 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys(("xlsx", "xlsm", "xlsb", "xls", "ods"), "excel"),
 }
 _COMPRESSED_ENDINGS = frozenset({"gz", "gzip", "zst", "zstd"})
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SPACE = b" \t\r\n\xef\xbb\xbf"
 FROM_HEAD: frozenset[Format] = frozenset({"csv", "tsv", "jsonl"})
 
@@ -82,12 +86,18 @@ def guess(name: str, beginning: bytes) -> Guess:
         if beginning.startswith(signature):  # what is within shows when it is unpacked
             return Guess(named, compression)
     for signature, format in _BINARY.items():
-        if beginning.startswith(signature):
+        if _begins(beginning, signature):
             return Guess(format)
     for signature, other in _OTHERS.items():
-        if beginning.startswith(signature):
+        if _begins(beginning, signature):
             return Guess(None, other=other)
     return Guess(named or _textual(beginning))
+
+
+def _begins(beginning: bytes, signature: bytes) -> bool:
+    if not beginning.startswith(signature):
+        return False
+    return signature not in _LIKE_TEXT or _CONTROL.search(beginning) is not None
 
 
 def _named(name: str) -> Format | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import json
 import os
 from pathlib import Path
@@ -86,7 +87,9 @@ def _plain(path: Path) -> pd.DataFrame:
         import pyarrow as pa
 
         with pa.OSFile(str(path)) as packed, pa.CompressedInputStream(packed, compression) as stream:
-            frame = getattr(pd, reader)(stream, **options)
+            # Parquet and workbooks are read here and there, not from front to end.
+            source = io.BytesIO(stream.read()) if reader in ("read_parquet", "read_excel") else stream
+            frame = getattr(pd, reader)(source, **options)
     return frame
 
 
