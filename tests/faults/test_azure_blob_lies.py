@@ -203,9 +203,11 @@ async def test_a_cancelled_upload_asks_for_nothing_more(container: BlobContainer
             stats = blobs.pool_stats()
             assert stats is not None
             assert stats.in_use == 0
+            await blobs.list_items()  # behind what was on its way
             sent = puts
-            await blobs.list_items()
-        assert puts == sent < 30
+            for _ in range(5):
+                await blobs.list_items()
+        assert puts == sent <= 4
     assert [blob.name for blob in container.client.list_blobs()] == []
 
 

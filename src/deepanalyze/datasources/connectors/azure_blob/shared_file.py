@@ -20,14 +20,19 @@ class SharedFile:
     belong to another file.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, hashed: bool = False) -> None:
         self._descriptor: int | None = descriptor
         self._lock = threading.Lock()
+        self._digest = hashlib.md5(usedforsecurity=False) if hashed else None
+        self._hashed = 0
         self.written = 0
 
     def write(self, start: int, data: Any) -> None:
         """Raises Ended, and OSError where the disk is full."""
         view = memoryview(data)
+        if self._digest is not None and start == self._hashed:  # no other thread can be at the same place
+            self._digest.update(view)
+            self._hashed += len(view)
         while view:
             with self._lock:
                 count = os.pwrite(self._opened(), view[:_PIECE_BYTES], start)
@@ -35,15 +40,15 @@ class SharedFile:
             view, start = view[count:], start + count
 
     def md5(self) -> bytes:
-        digest, place = hashlib.md5(usedforsecurity=False), 0
-        piece = memoryview(bytearray(min(_HASHED_BYTES, self.written + 1)))
-        while True:
+        """Of all of it, once it is complete; only what did not come in order is read again."""
+        assert self._digest is not None
+        piece = memoryview(bytearray(min(_HASHED_BYTES, self.written - self._hashed)))
+        while self._hashed < self.written:
             with self._lock:
-                count = os.preadv(self._opened(), [piece], place)
-            if not count:
-                return digest.digest()
-            digest.update(piece[:count])
-            place += count
+                count = os.preadv(self._opened(), [piece], self._hashed)
+            self._digest.update(piece[:count])
+            self._hashed += count
+        return self._digest.digest()
 
     def close(self) -> None:
         with self._lock:

@@ -64,7 +64,9 @@ class RangeReader:
             "allow_http": account.endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=connect_s),
             "read_timeout": timedelta(seconds=stall_s),
-            "timeout": timedelta(minutes=5),
+            "timeout": timedelta(
+                hours=1
+            ),  # of a whole range; `read_timeout` is for a service that falls silent
         }
         if not through_proxies:
             self._client_options["proxy_excludes"] = account.host

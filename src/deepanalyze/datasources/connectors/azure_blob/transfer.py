@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession, Read
 
 _RANGES_AT_ONCE = 4
-_LOOKED_AT_S, _FAST_BYTES_PER_S = 0.25, 150e6
-_MIN_RANGE_BYTES, _MAX_RANGE_BYTES = 4 * 1024**2, 32 * 1024**2
-_HASHED_AT_ONCE_BYTES = 256 * 1024  # takes less than a thread's turn would
+_REPORTED_S = 0.1
+_LOOKED_AT_S, _FAST_BYTES_PER_S = 0.25, 100e6
+_MIN_RANGE_BYTES, _MAX_RANGE_BYTES = 4 * 1024**2, 256 * 1024**2
 _VERIFIED_BYTES = 100 * 1024**2  # larger blobs are compared with their MD5 only when the source says so
 
 
@@ -104,17 +104,11 @@ class Downloads:
         """All of a small blob in one turn of a thread, since every turn costs as much as the blob itself."""
 
         def bring(read: Read) -> bool:
-            digest = hashlib.md5(usedforsecurity=False)
             with contextlib.suppress(_Incomplete), new_file(destination, buffering=0) as file:
-                shared = SharedFile(file.fileno())
-
-                def write(start: int, data: Any) -> None:
-                    shared.write(start, data)
-                    digest.update(data)
-
-                if read(0, known.size, known.etag, write) != known.size:
+                shared = SharedFile(file.fileno(), hashed=expected_md5 is not None)
+                if read(0, known.size, known.etag, shared.write) != known.size:
                     raise _Incomplete
-                if expected_md5 is not None and digest.digest() != expected_md5:
+                if expected_md5 is not None and shared.md5() != expected_md5:
                     raise damaged(self.session.errors.source, known.ref)
                 return True
             return False
@@ -179,9 +173,10 @@ class _Transfer:
         self._progress = progress
         self._expected_md5 = expected_md5
         self._ranges = _ranges(length)
+        self._next_report = 0.0
 
     async def run(self, descriptor: int) -> None:
-        file = SharedFile(descriptor)
+        file = SharedFile(descriptor, hashed=self._expected_md5 is not None)
         try:
             await self._bring(file)
             await self._check(file)
@@ -213,7 +208,11 @@ class _Transfer:
 
         def write(start: int, data: Any) -> None:  # in a worker thread
             file.write(start, data)
-            loop.call_soon_threadsafe(self._report, file)
+            if (
+                now := time.monotonic()
+            ) > self._next_report:  # waking the loop for each piece would cost the most
+                self._next_report = now + _REPORTED_S
+                loop.call_soon_threadsafe(self._report, file)
 
         for start, length in self._ranges:
             await self._session.read_range(self._blob.ref, start, length, self._blob.etag, write)
@@ -229,8 +228,7 @@ class _Transfer:
             )
         if self._expected_md5 is None:
             return
-        small = self._length <= _HASHED_AT_ONCE_BYTES
-        if (file.md5() if small else await asyncio.to_thread(file.md5)) != self._expected_md5:
+        if await asyncio.to_thread(file.md5) != self._expected_md5:
             raise damaged(self._session.errors.source, self._blob.ref)
 
 
