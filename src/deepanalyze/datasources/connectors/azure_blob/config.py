@@ -16,9 +16,8 @@ from deepanalyze.datasources.connectors.azure_blob.account import (
 )
 from deepanalyze.datasources.connectors.azure_blob.tls import trusting
 from deepanalyze.datasources.entra import EntraFields
-from deepanalyze.datasources.policy import parse_allowed
+from deepanalyze.datasources.fields import AllowedNetworks
 from deepanalyze.datasources.schema import FieldError
-from deepanalyze.errors import InvalidRequest
 
 _CONTAINER = re.compile(r"\$(root|web|logs)|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _SECRETS = ("sas_token", "account_key", "credential", "anonymous")  # one of them goes with account_url
@@ -89,7 +88,7 @@ class AzureBlobConfig(EntraFields):
         description="Whether to compare a download with the MD5 that the service keeps for the blob, where it keeps "
         "one. By default blobs up to 100 MiB are; lengths always are.",
     )
-    allowed_networks: list[str] | None = Field(
+    allowed_networks: AllowedNetworks | None = Field(
         default=None,
         description="Networks (CIDR) and patterns of host names in which the account has to be, besides what this "
         "installation allows.",
@@ -153,14 +152,6 @@ class AzureBlobConfig(EntraFields):
         if value.startswith("/") or any(part in (".", "..") for part in value.split("/")):
             raise ValueError("must not begin with '/' or have a part '.' or '..'")
         return value if value.endswith("/") else value + "/"
-
-    @field_validator("allowed_networks")
-    @classmethod
-    def _networks(cls, value: list[str] | None) -> list[str] | None:
-        try:
-            return None if value is None else list(parse_allowed(value))
-        except InvalidRequest as error:
-            raise ValueError(error.message) from None
 
     @field_validator("ca_certificate")
     @classmethod

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import stat
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from deepanalyze.datasources.connectors.local_file.properties import item_of
 from deepanalyze.datasources.connectors.local_file.threads import Threads
 from deepanalyze.datasources.connectors.local_file.tree import Tree
 from deepanalyze.datasources.paths import printable
+from deepanalyze.datasources.running import Running
 from deepanalyze.errors import BlobNotFound
 
 T = TypeVar("T")
@@ -38,31 +38,8 @@ class RootSession:
         self.source = tree.errors.source
         self.no_such = tree.errors.no_such
         self.no_match = tree.errors.no_match
-        self._running: set[asyncio.Task[Any]] = set()
-        self._closed = False
-
-    async def close(self) -> None:
-        """Ends what still runs: its callers get SourceUnavailable."""
-        self._closed = True
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
-    async def run(self, operation: Coroutine[Any, Any, T]) -> T:
-        """Awaits an operation in such a way that `close` can end it without cancelling its caller."""
-        if self._closed:
-            operation.close()
-            raise self.errors.closed()
-        task = asyncio.create_task(operation)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            caller = asyncio.current_task()
-            if self._closed and caller is not None and not caller.cancelling():
-                raise self.errors.closed() from None
-            raise
+        running = Running(tree.errors.closed)
+        self.run, self.close = running.run, running.close
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self.run(self.threads.run(partial(function, *arguments)))

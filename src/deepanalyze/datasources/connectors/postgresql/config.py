@@ -14,9 +14,8 @@ from deepanalyze.datasources.connectors.postgresql.connection_string import (
     parse_connection_string,
 )
 from deepanalyze.datasources.entra import EntraFields
-from deepanalyze.datasources.policy import parse_allowed
+from deepanalyze.datasources.fields import AllowedNetworks
 from deepanalyze.datasources.schema import FieldError
-from deepanalyze.errors import InvalidRequest
 
 
 class PostgresConfig(EntraFields):
@@ -72,7 +71,7 @@ class PostgresConfig(EntraFields):
         description="Refuses everything but reading. Without it, users with the `write` grant may run one INSERT, "
         "UPDATE, DELETE or MERGE at a time; everything else stays refused.",
     )
-    allowed_networks: list[str] | None = Field(
+    allowed_networks: AllowedNetworks | None = Field(
         default=None,
         description="Networks (CIDR) and patterns of host names in which the server has to be, besides what this "
         "installation allows.",
@@ -168,14 +167,6 @@ class PostgresConfig(EntraFields):
         if value is not None:
             check_options(value)
         return value
-
-    @field_validator("allowed_networks")
-    @classmethod
-    def _networks(cls, value: list[str] | None) -> list[str] | None:
-        try:
-            return None if value is None else list(parse_allowed(value))
-        except InvalidRequest as error:
-            raise ValueError(error.message) from None
 
     @field_validator("allowed_functions")
     @classmethod
