@@ -37,6 +37,7 @@ from deepanalyze.health import Health
 from deepanalyze.sandbox import KernelLimits, KernelPool, Sandbox, open_sandbox
 from deepanalyze.settings import Settings
 from deepanalyze.store import Store, open_store
+from deepanalyze.telemetry import Telemetry
 from deepanalyze.urls import UrlSigner
 
 log = structlog.get_logger()
@@ -56,6 +57,7 @@ class Runtime:
     models: ModelCatalog
     urls: UrlSigner
     health: Health
+    telemetry: Telemetry
     sandbox: Sandbox
     registry: DataSourceRegistry
     new_admin_key: str | None  # set when the first start made one; shown once, stored nowhere
@@ -130,10 +132,22 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             models=models,
             urls=UrlSigner(_signing_key(credentials), url, settings.url_ttl_s),
             health=Health(_checks(store, sandbox, models)),
+            telemetry=_telemetry(registry, kernels),
             sandbox=sandbox,
             registry=registry,
             new_admin_key=new_admin_key,
         )
+
+
+def _telemetry(registry: DataSourceRegistry, kernels: KernelPool) -> Telemetry:
+    telemetry = Telemetry()
+    telemetry.watch("deepanalyze_kernels", "Kernels of generated code", kernels.counts)
+    telemetry.watch(
+        "deepanalyze_source_connections",
+        "Connections to data sources, of all sources together",
+        registry.connections,
+    )
+    return telemetry
 
 
 def _check_that_the_store_is_there(data_dir: DataDir) -> None:

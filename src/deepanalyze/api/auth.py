@@ -26,21 +26,23 @@ documented = [Depends(_bearer), Depends(_api_key)]
 class Authentication:
     """Pure ASGI, so that a wrong key is told before the body is read, and no route can be forgotten."""
 
-    def __init__(self, app: ASGIApp, *, accounts: Accounts) -> None:
+    def __init__(self, app: ASGIApp, *, accounts: Accounts, open_metrics: bool = False) -> None:
         self._app = app
         self._accounts = accounts
+        self._open_metrics = open_metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _needs_key(scope):
+        if scope["type"] == "http" and self._needs_key(scope):
             principal = await self._accounts.authenticate(_key(Headers(scope=scope)))
             scope["state"]["principal"] = principal
             bind_request(scope["state"]["request_id"], principal.user_id)
         await self._app(scope, receive, send)
 
-
-def _needs_key(scope: Scope) -> bool:
-    path = scope["path"]
-    return (path == "/v1" or path.startswith("/v1/")) and not is_signed_link(scope)
+    def _needs_key(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if path == "/metrics":
+            return not self._open_metrics
+        return (path == "/v1" or path.startswith("/v1/")) and not is_signed_link(scope)
 
 
 def is_signed_link(scope: Scope) -> bool:

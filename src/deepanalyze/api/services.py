@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from deepanalyze.analysis.threads import Threads
     from deepanalyze.health import Health
     from deepanalyze.settings import Settings
-    from deepanalyze.urls import UrlSigner
+    from deepanalyze.telemetry import Telemetry
+from deepanalyze.urls import UrlSigner
 
 
 class Services(Protocol):
@@ -35,3 +36,5 @@ class Services(Protocol):
     def urls(self) -> UrlSigner: ...
     @property
     def health(self) -> Health: ...
+    @property
+    def telemetry(self) -> Telemetry: ...

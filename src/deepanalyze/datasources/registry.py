@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
+from deepanalyze.datasources.capabilities import PoolStats, SupportsPoolStats
 from deepanalyze.datasources.changes import SourceChange, changed_config, check_version
 from deepanalyze.datasources.credentials import CredentialManager, sanitize
 from deepanalyze.datasources.limits import SourceDefaults
@@ -269,6 +270,12 @@ class DataSourceRegistry:
         await self._set_status(source.id, "ok")
         return connector
 
+    def connections(self) -> dict[str, float]:
+        """Of every connected source that has a pool, together."""
+        found = [stats for stats in map(_pool_stats, self._live.connected()) if stats is not None]
+        names = ("in_use", "idle", "waiting")
+        return {name: float(sum(getattr(stats, name) for stats in found)) for name in names}
+
     async def disconnect_all(self) -> None:
         await self._live.close_all()
         self.clear_cache()
@@ -349,6 +356,10 @@ class _Reservation:
 
     def __exit__(self, *exc: object) -> None:
         self._registry._reserved.difference_update(self._labels.values())
+
+
+def _pool_stats(connector: DataSourceConnector) -> PoolStats | None:
+    return connector.pool_stats() if isinstance(connector, SupportsPoolStats) else None
 
 
 def _named(source: StoredSource) -> dict[str, str]:

@@ -275,6 +275,9 @@ class Settings(BaseSettings):
     )
     max_rounds: int = Field(default=30, ge=1, description="model calls in one analysis")
     max_analysis_s: Seconds = Field(default=60 * 60, description="wall time of one analysis")
+    metrics_open: bool = Field(
+        default=False, description="whether `/metrics` needs no key; otherwise it needs an administrator's"
+    )
     url_ttl_s: int = Field(
         default=60 * 60, gt=0, le=10**9, description="life of a signed file URL, in seconds"
     )
