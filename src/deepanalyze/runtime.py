@@ -19,6 +19,7 @@ import structlog
 
 from deepanalyze.access import SourceAccess
 from deepanalyze.accounts import Accounts
+from deepanalyze.administration import Administration
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.jobs import Analyses
 from deepanalyze.analysis.limits import LoopLimits
@@ -49,6 +50,7 @@ class Runtime:
     settings: Settings
     base_url: str
     accounts: Accounts
+    administration: Administration
     sources: SourceAccess
     files: Files
     threads: Threads
@@ -123,6 +125,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             settings=settings,
             base_url=url,
             accounts=accounts,
+            administration=Administration(accounts, registry, threads, files),
             sources=sources,
             files=files,
             threads=threads,

@@ -1,6 +1,14 @@
 """Users, API keys and what they may do."""
 
-from deepanalyze.accounts.records import AccountRepository, ApiKey, Grant, Principal, Role, User
+from deepanalyze.accounts.records import (
+    AccountRepository,
+    ApiKey,
+    Belongings,
+    Grant,
+    Principal,
+    Role,
+    User,
+)
 from deepanalyze.accounts.service import ADMIN_NAME, KEY_PREFIX, MIN_CONFIGURED_KEY_LENGTH, Accounts
 
 __all__ = [
@@ -10,6 +18,7 @@ __all__ = [
     "AccountRepository",
     "Accounts",
     "ApiKey",
+    "Belongings",
     "Grant",
     "Principal",
     "Role",

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deepanalyze.accounts import Accounts, Principal
-from deepanalyze.errors import InvalidApiKey
+from deepanalyze.errors import InvalidApiKey, PermissionDenied
 from deepanalyze.logging import bind_request
 
 _SIGNED = re.compile(r"/v1/threads/[^/]+/files/.+", re.DOTALL)
@@ -68,3 +68,16 @@ async def _current_principal(request: Request) -> Principal:
 
 
 CurrentPrincipal = Annotated[Principal, Depends(_current_principal)]
+
+
+async def _current_admin(principal: CurrentPrincipal) -> Principal:
+    if not principal.is_admin:
+        raise PermissionDenied("only administrators may do this")
+    if "*" not in principal.sources:  # it could make itself a key that is not
+        raise PermissionDenied(
+            "this API key is narrowed to some sources, and administration needs one that is not"
+        )
+    return principal
+
+
+for_admins = [Depends(_current_admin)]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
+from deepanalyze.datasources.capabilities import PoolStats, SupportsPoolStats
 from deepanalyze.datasources.changes import SourceChange, changed_config, check_version
 from deepanalyze.datasources.credentials import CredentialManager, sanitize
 from deepanalyze.datasources.limits import SourceDefaults
@@ -268,6 +269,15 @@ class DataSourceRegistry:
             raise
         await self._set_status(source.id, "ok")
         return connector
+
+    def pool_stats(self) -> dict[str, PoolStats]:
+        """By source id; of those that are connected and have a pool."""
+        found = {
+            source_id: connector.pool_stats()
+            for source_id, connector in self._live.opened().items()
+            if isinstance(connector, SupportsPoolStats)
+        }
+        return {source_id: stats for source_id, stats in found.items() if stats is not None}
 
     async def disconnect_all(self) -> None:
         await self._live.close_all()
