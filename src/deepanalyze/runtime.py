@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from deepanalyze.access import SourceAccess
-from deepanalyze.accounts import Accounts
+from deepanalyze.accounts import Accounts, FailedAttempts
 from deepanalyze.administration import Administration
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.jobs import Analyses
@@ -50,6 +50,7 @@ class Runtime:
     settings: Settings
     base_url: str
     accounts: Accounts
+    attempts: FailedAttempts
     administration: Administration
     sources: SourceAccess
     files: Files
@@ -125,6 +126,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             settings=settings,
             base_url=url,
             accounts=accounts,
+            attempts=FailedAttempts(settings.auth_failures_per_minute),
             administration=Administration(accounts, registry, threads, files),
             sources=sources,
             files=files,

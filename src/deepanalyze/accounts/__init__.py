@@ -1,5 +1,6 @@
 """Users, API keys and what they may do."""
 
+from deepanalyze.accounts.attempts import FailedAttempts
 from deepanalyze.accounts.records import (
     AccountRepository,
     ApiKey,
@@ -19,6 +20,7 @@ __all__ = [
     "Accounts",
     "ApiKey",
     "Belongings",
+    "FailedAttempts",
     "Grant",
     "Principal",
     "Role",

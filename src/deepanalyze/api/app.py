@@ -47,7 +47,7 @@ def create_app(services: Services) -> FastAPI:
         middleware=[
             Middleware(Edge),
             Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
-            Middleware(Authentication, accounts=services.accounts),
+            Middleware(Authentication, accounts=services.accounts, attempts=services.attempts),
         ],
     )
     app.state.services = services

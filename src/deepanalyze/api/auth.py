@@ -11,7 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deepanalyze.accounts import Accounts, Principal
+from deepanalyze.accounts import Accounts, FailedAttempts, Principal
 from deepanalyze.errors import InvalidApiKey, PermissionDenied
 from deepanalyze.logging import bind_request
 
@@ -26,16 +26,30 @@ documented = [Depends(_bearer), Depends(_api_key)]
 class Authentication:
     """Pure ASGI, so that a wrong key is told before the body is read, and no route can be forgotten."""
 
-    def __init__(self, app: ASGIApp, *, accounts: Accounts) -> None:
+    def __init__(self, app: ASGIApp, *, accounts: Accounts, attempts: FailedAttempts) -> None:
         self._app = app
         self._accounts = accounts
+        self._attempts = attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _needs_key(scope):
-            principal = await self._accounts.authenticate(_key(Headers(scope=scope)))
+            principal = await self._authenticated(scope, _key(Headers(scope=scope)))
             scope["state"]["principal"] = principal
             bind_request(scope["state"]["request_id"], principal.user_id)
         await self._app(scope, receive, send)
+
+    async def _authenticated(self, scope: Scope, key: str) -> Principal:
+        if scope.get("client") is None:  # asked without a socket, in this process
+            return await self._accounts.authenticate(key)
+        address = scope["client"][0]
+        self._attempts.check(address, key)
+        try:
+            principal = await self._accounts.authenticate(key)
+        except InvalidApiKey:
+            self._attempts.failed(address, key)
+            raise
+        self._attempts.accepted(key)
+        return principal
 
 
 def _needs_key(scope: Scope) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from deepanalyze.access import SourceAccess
-    from deepanalyze.accounts import Accounts
+    from deepanalyze.accounts import Accounts, FailedAttempts
     from deepanalyze.administration import Administration
     from deepanalyze.analysis.files import Files
     from deepanalyze.analysis.jobs import Analyses
@@ -23,6 +23,8 @@ class Services(Protocol):
     def settings(self) -> Settings: ...
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def attempts(self) -> FailedAttempts: ...
     @property
     def administration(self) -> Administration: ...
     @property
