@@ -18,7 +18,8 @@ from typing import Any
 import structlog
 
 from deepanalyze.access import SourceAccess
-from deepanalyze.accounts import Accounts
+from deepanalyze.accounts import Accounts, FailedAttempts
+from deepanalyze.administration import Administration
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.jobs import Analyses
 from deepanalyze.analysis.limits import LoopLimits
@@ -50,6 +51,8 @@ class Runtime:
     settings: Settings
     base_url: str
     accounts: Accounts
+    attempts: FailedAttempts
+    administration: Administration
     sources: SourceAccess
     files: Files
     threads: Threads
@@ -125,6 +128,8 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             settings=settings,
             base_url=url,
             accounts=accounts,
+            attempts=FailedAttempts(settings.auth_failures_per_minute),
+            administration=Administration(accounts, registry, threads, files),
             sources=sources,
             files=files,
             threads=threads,

@@ -9,6 +9,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from deepanalyze.api import (
+    api_keys,
     chat,
     data_sources,
     files,
@@ -21,6 +22,8 @@ from deepanalyze.api import (
     templates,
     thread_files,
     threads,
+    upkeep,
+    users,
 )
 from deepanalyze.api.auth import Authentication, documented
 from deepanalyze.api.bodies import BodyLimit
@@ -46,7 +49,10 @@ def create_app(services: Services) -> FastAPI:
             Middleware(Edge, telemetry=services.telemetry),
             Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
             Middleware(
-                Authentication, accounts=services.accounts, open_metrics=services.settings.metrics_open
+                Authentication,
+                accounts=services.accounts,
+                attempts=services.attempts,
+                open_metrics=services.settings.metrics_open,
             ),
         ],
     )
@@ -56,7 +62,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(metrics.router)
     # templates come first: `/v1/data-sources/templates` is no source's name
     sources = (templates, data_sources, source_contents, source_queries, source_transfers)
-    for resource in (models, files, *sources, chat, threads):
+    for resource in (models, files, *sources, chat, threads, users, api_keys, upkeep):
         app.include_router(resource.router, prefix="/v1", dependencies=documented)
     app.include_router(thread_files.router, prefix="/v1")
     return app

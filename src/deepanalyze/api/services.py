@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from deepanalyze.access import SourceAccess
-    from deepanalyze.accounts import Accounts
+    from deepanalyze.accounts import Accounts, FailedAttempts
+    from deepanalyze.administration import Administration
     from deepanalyze.analysis.files import Files
     from deepanalyze.analysis.jobs import Analyses
     from deepanalyze.analysis.models.base import ModelCatalog
     from deepanalyze.analysis.threads import Threads
+    from deepanalyze.datasources import DataSourceRegistry
     from deepanalyze.health import Health
     from deepanalyze.settings import Settings
     from deepanalyze.telemetry import Telemetry
@@ -22,6 +24,12 @@ class Services(Protocol):
     def settings(self) -> Settings: ...
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def attempts(self) -> FailedAttempts: ...
+    @property
+    def administration(self) -> Administration: ...
+    @property
+    def registry(self) -> DataSourceRegistry: ...
     @property
     def sources(self) -> SourceAccess: ...
     @property

@@ -270,9 +270,18 @@ class DataSourceRegistry:
         await self._set_status(source.id, "ok")
         return connector
 
+    def pool_stats(self) -> dict[str, PoolStats]:
+        """By source id; of those that are connected and have a pool."""
+        found = {
+            source_id: connector.pool_stats()
+            for source_id, connector in self._live.opened().items()
+            if isinstance(connector, SupportsPoolStats)
+        }
+        return {source_id: stats for source_id, stats in found.items() if stats is not None}
+
     def connections(self) -> dict[str, float]:
-        """Of every connected source that has a pool, together."""
-        found = [stats for stats in map(_pool_stats, self._live.connected()) if stats is not None]
+        """Of all of them together."""
+        found = self.pool_stats().values()
         names = ("in_use", "idle", "waiting")
         return {name: float(sum(getattr(stats, name) for stats in found)) for name in names}
 
@@ -356,10 +365,6 @@ class _Reservation:
 
     def __exit__(self, *exc: object) -> None:
         self._registry._reserved.difference_update(self._labels.values())
-
-
-def _pool_stats(connector: DataSourceConnector) -> PoolStats | None:
-    return connector.pool_stats() if isinstance(connector, SupportsPoolStats) else None
 
 
 def _named(source: StoredSource) -> dict[str, str]:

@@ -255,6 +255,12 @@ class Settings(BaseSettings):
     analysts_may_create: bool = Field(
         default=True, description="analysts may add private sources with explicit credentials"
     )
+    auth_failures_per_minute: int = Field(
+        default=20,
+        ge=1,
+        le=10**6,
+        description="wrong API keys a minute from one address; over it: `rate_limited`, but for keys accepted lately",
+    )
     thread_ttl_hours: float = Field(
         default=12, gt=0, le=10**6, description="a thread is deleted this long after its last use"
     )
