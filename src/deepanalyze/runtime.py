@@ -19,6 +19,7 @@ import structlog
 
 from deepanalyze.access import SourceAccess
 from deepanalyze.accounts import Accounts, FailedAttempts
+from deepanalyze.accounts.rates import RequestRate
 from deepanalyze.administration import Administration
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.jobs import Analyses
@@ -52,6 +53,7 @@ class Runtime:
     base_url: str
     accounts: Accounts
     attempts: FailedAttempts
+    request_rate: RequestRate
     administration: Administration
     sources: SourceAccess
     files: Files
@@ -129,6 +131,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             base_url=url,
             accounts=accounts,
             attempts=FailedAttempts(settings.auth_failures_per_minute),
+            request_rate=RequestRate(settings.requests_per_minute),
             administration=Administration(accounts, registry, threads, files),
             sources=sources,
             files=files,

@@ -52,6 +52,7 @@ def create_app(services: Services) -> FastAPI:
                 Authentication,
                 accounts=services.accounts,
                 attempts=services.attempts,
+                rate=services.request_rate,
                 open_metrics=services.settings.metrics_open,
             ),
         ],

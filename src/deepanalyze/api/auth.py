@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deepanalyze.accounts import Accounts, FailedAttempts, Principal
+from deepanalyze.accounts.rates import RequestRate
 from deepanalyze.errors import InvalidApiKey, PermissionDenied
 from deepanalyze.logging import bind_request
 
@@ -27,11 +28,18 @@ class Authentication:
     """Pure ASGI, so that a wrong key is told before the body is read, and no route can be forgotten."""
 
     def __init__(
-        self, app: ASGIApp, *, accounts: Accounts, attempts: FailedAttempts, open_metrics: bool
+        self,
+        app: ASGIApp,
+        *,
+        accounts: Accounts,
+        attempts: FailedAttempts,
+        rate: RequestRate,
+        open_metrics: bool,
     ) -> None:
         self._app = app
         self._accounts = accounts
         self._attempts = attempts
+        self._rate = rate
         self._open_metrics = open_metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,6 +47,7 @@ class Authentication:
             principal = await self._authenticated(scope, _key(Headers(scope=scope)))
             scope["state"]["principal"] = principal
             bind_request(scope["state"]["request_id"], principal.user_id)
+            self._rate.take(principal)
         await self._app(scope, receive, send)
 
     def _needs_key(self, scope: Scope) -> bool:

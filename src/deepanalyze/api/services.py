@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from deepanalyze.access import SourceAccess
     from deepanalyze.accounts import Accounts, FailedAttempts
+    from deepanalyze.accounts.rates import RequestRate
     from deepanalyze.administration import Administration
     from deepanalyze.analysis.files import Files
     from deepanalyze.analysis.jobs import Analyses
@@ -26,6 +27,8 @@ class Services(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def attempts(self) -> FailedAttempts: ...
+    @property
+    def request_rate(self) -> RequestRate: ...
     @property
     def administration(self) -> Administration: ...
     @property
