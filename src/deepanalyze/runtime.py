@@ -27,6 +27,7 @@ from deepanalyze.analysis.models.base import ModelCatalog
 from deepanalyze.analysis.models.catalog import Catalog
 from deepanalyze.analysis.profiler import Profiler
 from deepanalyze.analysis.threads import Threads
+from deepanalyze.configured import AccountsOfFile, Configured
 from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
@@ -58,6 +59,7 @@ class Runtime:
     health: Health
     sandbox: Sandbox
     registry: DataSourceRegistry
+    configured: Configured
     new_admin_key: str | None  # set when the first start made one; shown once, stored nowhere
 
 
@@ -93,7 +95,10 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             )
         )
         await registry.load()
-        accounts = Accounts(store.accounts)
+        users = AccountsOfFile(store.accounts)
+        configured = Configured(settings.config_file, registry, users)
+        await configured.apply()
+        accounts = Accounts(users)
         new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
 
         kernels = await stack.enter_async_context(
@@ -132,6 +137,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             health=Health(_checks(store, sandbox, models)),
             sandbox=sandbox,
             registry=registry,
+            configured=configured,
             new_admin_key=new_admin_key,
         )
 

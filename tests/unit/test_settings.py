@@ -113,14 +113,14 @@ def test_an_empty_variable_counts_as_not_given() -> None:
 
 
 def test_unknown_names_are_errors_that_tell_the_nearest(tmp_path: Path) -> None:
-    (tmp_path / "deepanalyze.toml").write_text("max_file_byte = 1\n[[data_sources]]\n")
+    (tmp_path / "deepanalyze.toml").write_text("max_file_byte = 1\n[[data_source]]\n")
     message = wrong({"prot": 1}, MODEL_BASE_ULR="http://x")
     assert message.splitlines() == [
         "4 settings are wrong:",
         "  --prot: no such setting; did you mean port?",
         "  DEEPANALYZE_MODEL_BASE_ULR: no such setting; did you mean DEEPANALYZE_MODEL_BASE_URL?",
         "  max_file_byte in deepanalyze.toml: no such setting; did you mean max_file_bytes?",
-        "  data_sources in deepanalyze.toml: no such setting; did you mean data_dir?",
+        "  data_source in deepanalyze.toml: no such setting; did you mean data_sources?",
     ]
 
 

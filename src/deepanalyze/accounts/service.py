@@ -65,12 +65,7 @@ class Accounts:
 
     async def create_user(self, name: str, *, role: Role = "analyst", grants: Sequence[Grant] = ()) -> User:
         """Raises AlreadyExists when the name is taken."""
-        if not _USER_NAME.fullmatch(name):
-            raise InvalidRequest(
-                f"{name[:80]!r} cannot be a user's name: 1 to 64 letters, digits and . _ @ + -, "
-                "beginning with a letter or digit",
-                param="name",
-            )
+        _check_name(name)
         if role not in get_args(Role):
             raise InvalidRequest(f"{role!r} is no role; roles are admin and analyst", param="role")
         user = User(f"user-{secrets.token_hex(12)}", name, role, tuple(grants), self._now())
@@ -154,3 +149,13 @@ class Accounts:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _check_name(name: str) -> None:
+    """Raises InvalidRequest."""
+    if not _USER_NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"{name[:80]!r} cannot be a user's name: 1 to 64 letters, digits and . _ @ + -, "
+            "beginning with a letter or digit",
+            param="name",
+        )

@@ -6,10 +6,12 @@ import asyncio
 import dataclasses
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
 from deepanalyze.datasources.credentials import CredentialManager, sanitize
+from deepanalyze.datasources.declared import Changes
 from deepanalyze.datasources.limits import SourceDefaults
 from deepanalyze.datasources.live import LiveConnectors, plugin_errors
 from deepanalyze.datasources.masking import MASK
@@ -24,6 +26,7 @@ from deepanalyze.errors import (
     ConfigurationError,
     DeepAnalyzeError,
     NotFound,
+    PermissionDenied,
     SourceUnavailable,
 )
 
@@ -50,6 +53,7 @@ class DataSourceRegistry:
         self._defaults = defaults or SourceDefaults()
         self._types = ConnectorTypes()
         self._sources: dict[str, StoredSource] = {}
+        self._declared: set[str] = set()  # ids of those that the repository does not keep
         self._reserved: set[str] = set()
         self._live = LiveConnectors()
         self.metadata = MetadataCache(metadata_ttl_s)
@@ -97,7 +101,7 @@ class DataSourceRegistry:
         """
         check_id(config.id)
         check_name(config.name)
-        public, secrets = split_secrets(self.connector_class(config.type).config_model, config.config)
+        public, secrets = self._split(config)
         with _Reservation(self, config.id, config.name):
             if test_connection:
                 await self._try(dataclasses.replace(config, config=merge_secrets(public, secrets)))
@@ -107,7 +111,7 @@ class DataSourceRegistry:
                 type=str(config.type),
                 name=config.name,
                 config=public,
-                secrets={f: self._credentials.encrypt(v, row=config.id, field=f) for f, v in secrets.items()},
+                secrets=self._encrypted(config.id, secrets),
                 metadata=dict(config.metadata),
                 created_at=config.created_at,
                 updated_at=now,
@@ -124,8 +128,78 @@ class DataSourceRegistry:
     async def unregister_data_source(self, id_or_name: str) -> None:
         """Closes the connector, forgets the source and what was cached of it. Raises NotFound."""
         source = self.stored(id_or_name)
+        if source.id in self._declared:
+            raise PermissionDenied(
+                f"data source {source.name!r} is declared in the configuration file; remove it there"
+            )
         await asyncio.shield(self._remove(source.id))
         self._log.info("data source unregistered", extra=_named(source))
+
+    # sources of a configuration file: held in memory, so that the file alone says which there are
+
+    def check_declarable(self, wanted: Sequence[DataSourceConfig]) -> None:
+        """Raises AlreadyExists when a source that is no declared one has the name or id of one that is to be."""
+        for label in (declaration.name for declaration in wanted):
+            if label in self._reserved:
+                raise AlreadyExists(
+                    f"a data source with the name or id {label!r} is being made through the API", param="name"
+                )
+            for source in self._sources.values():
+                if source.id not in self._declared and label in (source.id, source.name):
+                    raise AlreadyExists(
+                        f"data source {label!r} of the configuration file has the name of the stored data source "
+                        f"{source.name!r} ({source.id}), made through the API: rename one of them, or delete the "
+                        "stored one",
+                        param="name",
+                    )
+
+    async def declare(self, wanted: Sequence[DataSourceConfig]) -> Changes:
+        """Replaces all declared sources; raises as `check_declarable` or InvalidRequest, and changes nothing then.
+
+        What has not changed keeps its connector. Work on a changed one may end with the connector that it has; a
+        removed one is closed at once.
+        """
+        self.check_declarable(wanted)
+        old = {source_id: self._sources[source_id] for source_id in self._declared}
+        new = {each.id: self._as_declared(each, old.get(each.id)) for each in wanted}
+        self._sources = {i: s for i, s in self._sources.items() if i not in old} | new
+        self._declared = set(new)
+        for source_id in old:
+            if old[source_id] is new.get(source_id):
+                continue
+            self.clear_cache(source_id)
+            if source_id in new:
+                self._live.retire(source_id, self._defaults.timeouts.query_ceiling_s)
+            else:
+                await self._live.close(source_id)
+                self.clear_cache(source_id)
+        return Changes.between(old, new)
+
+    def _as_declared(self, config: DataSourceConfig, old: StoredSource | None) -> StoredSource:
+        """`old` itself where nothing has changed."""
+        public, secrets = self._split(config)
+        if old is not None and (old.type, old.config, old.metadata) == (config.type, public, config.metadata):
+            kept = {f: self._credentials.decrypt(t, row=old.id, field=f) for f, t in old.secrets.items()}
+            if kept == secrets:
+                return old
+        return StoredSource(
+            id=config.id,
+            type=str(config.type),
+            name=config.name,
+            config=public,
+            secrets=self._encrypted(config.id, secrets),
+            metadata=dict(config.metadata),
+            created_at=config.created_at if old is None else old.created_at,
+            updated_at=int(time.time()),
+            origin="config",
+            version=1 if old is None else old.version + 1,
+        )
+
+    def _split(self, config: DataSourceConfig) -> tuple[dict[str, Any], dict[str, str]]:
+        return split_secrets(self.connector_class(config.type).config_model, config.config)
+
+    def _encrypted(self, source_id: str, secrets: dict[str, str]) -> dict[str, str]:
+        return {f: self._credentials.encrypt(v, row=source_id, field=f) for f, v in secrets.items()}
 
     async def _add(self, source: StoredSource) -> None:
         """Not to be cancelled half-way: repository and index would differ until the next start."""
@@ -252,7 +326,8 @@ class DataSourceRegistry:
         now = int(time.time())
         if source_id not in self._sources:  # unregistered while it was tested
             return
-        await self._repository.set_status(source_id, status, now)
+        if source_id not in self._declared:
+            await self._repository.set_status(source_id, status, now)
         if source_id in self._sources:
             self._sources[source_id] = dataclasses.replace(
                 self._sources[source_id], status=status, last_tested_at=now

@@ -286,6 +286,7 @@ class Settings(BaseSettings):
     )
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _config_file: Path | None = PrivateAttr(default=None)
 
     @classmethod
     def settings_customise_sources(
@@ -325,6 +326,11 @@ class Settings(BaseSettings):
         if self.model_base_url is None and (self.model or self.model_api_key):
             raise ValueError("model and model_api_key need model_base_url")
         return self
+
+    @property
+    def config_file(self) -> Path | None:
+        """The file that was read, which may also declare data sources and users."""
+        return self._config_file
 
     @property
     def configured_models(self) -> tuple[ModelConfig, ...]:
