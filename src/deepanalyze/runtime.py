@@ -33,6 +33,7 @@ from deepanalyze.datasources import CredentialManager, DataSourceRegistry
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.datasources.policy import NetworkPolicy
 from deepanalyze.datasources.repository import ConfigRepository
+from deepanalyze.datasources.rotation import Rotated, rotate_secrets
 from deepanalyze.errors import ConfigurationError, StartupError
 from deepanalyze.health import Health
 from deepanalyze.sandbox import KernelLimits, KernelPool, Sandbox, open_sandbox
@@ -140,6 +141,18 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             configured=configured,
             new_admin_key=new_admin_key,
         )
+
+
+async def rotate_encryption_keys(settings: Settings) -> Rotated:
+    """Raises StartupError when a server holds the data directory, or there is none."""
+    if not DataDir(settings.data_dir).store.exists():
+        raise StartupError(
+            f"there is no store in the data directory {settings.data_dir}; name another with --data-dir"
+        )
+    with open_data_dir(settings.data_dir) as data_dir:
+        async with open_store(data_dir.store) as store:
+            credentials = await _credentials(settings, data_dir, store.sources)
+            return await rotate_secrets(store.sources, credentials)
 
 
 def _check_that_the_store_is_there(data_dir: DataDir) -> None:
