@@ -18,7 +18,8 @@ from typing import Any
 import structlog
 
 from deepanalyze.access import SourceAccess
-from deepanalyze.accounts import Accounts
+from deepanalyze.accounts import AccountRepository, Accounts
+from deepanalyze.accounts.exposure import only_first_key
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.jobs import Analyses
 from deepanalyze.analysis.limits import LoopLimits
@@ -65,11 +66,14 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, *, base_url: str | None = None) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, *, base_url: str | None = None, beyond: str | None = None
+) -> AsyncIterator[Runtime]:
     """Opens everything. Raises StartupError (ConfigurationError for settings) when a part cannot be had.
 
     Args:
         base_url: how clients reach the server, where the port is only known after it was bound.
+        beyond: the address that others can reach, when the server listens on more than this machine's own.
     """
     url = base_url or settings.url()
     async with AsyncExitStack() as stack:
@@ -99,6 +103,8 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
         users = AccountsOfFile(store.accounts)
         configured = Configured(settings.config_file, registry, users)
         await configured.apply()
+        if beyond is not None and settings.admin_api_key is None:
+            await _check_that_a_key_was_chosen(users, beyond)
         accounts = Accounts(users)
         new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
 
@@ -153,6 +159,16 @@ async def rotate_encryption_keys(settings: Settings) -> Rotated:
         async with open_store(data_dir.store) as store:
             credentials = await _credentials(settings, data_dir, store.sources)
             return await rotate_secrets(store.sources, credentials)
+
+
+async def _check_that_a_key_was_chosen(users: AccountRepository, address: str) -> None:
+    """Before the first key is made, which would be lost with this start."""
+    if await only_first_key(users):
+        raise ConfigurationError(
+            f"the server would listen on {address}, for other machines too, while its only API key is the one made and "
+            "printed at the first start: set DEEPANALYZE_ADMIN_API_KEY (or _FILE), or declare [[users]] in the "
+            "configuration file, or make another key first; or listen on 127.0.0.1"
+        )
 
 
 def _check_that_the_store_is_there(data_dir: DataDir) -> None:
