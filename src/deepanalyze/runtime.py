@@ -18,7 +18,8 @@ from typing import Any
 import structlog
 
 from deepanalyze.access import SourceAccess
-from deepanalyze.accounts import Accounts, FailedAttempts
+from deepanalyze.accounts import AccountRepository, Accounts, FailedAttempts
+from deepanalyze.accounts.exposure import only_first_key
 from deepanalyze.accounts.rates import RequestRate
 from deepanalyze.administration import Administration
 from deepanalyze.analysis.files import Files
@@ -29,11 +30,13 @@ from deepanalyze.analysis.models.base import ModelCatalog
 from deepanalyze.analysis.models.catalog import Catalog
 from deepanalyze.analysis.profiler import Profiler
 from deepanalyze.analysis.threads import Threads
+from deepanalyze.configured import AccountsOfFile, Configured
 from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.datasources.policy import NetworkPolicy
 from deepanalyze.datasources.repository import ConfigRepository
+from deepanalyze.datasources.rotation import Rotated, rotate_secrets
 from deepanalyze.errors import ConfigurationError, StartupError
 from deepanalyze.health import Health
 from deepanalyze.sandbox import KernelLimits, KernelPool, Sandbox, open_sandbox
@@ -65,15 +68,19 @@ class Runtime:
     telemetry: Telemetry
     sandbox: Sandbox
     registry: DataSourceRegistry
+    configured: Configured
     new_admin_key: str | None  # set when the first start made one; shown once, stored nowhere
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, *, base_url: str | None = None) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, *, base_url: str | None = None, beyond: str | None = None
+) -> AsyncIterator[Runtime]:
     """Opens everything. Raises StartupError (ConfigurationError for settings) when a part cannot be had.
 
     Args:
         base_url: how clients reach the server, where the port is only known after it was bound.
+        beyond: the address that others can reach, when the server listens on more than this machine's own.
     """
     url = base_url or settings.url()
     async with AsyncExitStack() as stack:
@@ -100,7 +107,12 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             )
         )
         await registry.load()
-        accounts = Accounts(store.accounts)
+        users = AccountsOfFile(store.accounts)
+        configured = Configured(settings.config_file, registry, users)
+        await configured.apply()
+        if beyond is not None and settings.admin_api_key is None:
+            await _check_that_a_key_was_chosen(users, beyond)
+        accounts = Accounts(users)
         new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
 
         kernels = await stack.enter_async_context(
@@ -143,6 +155,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             telemetry=_telemetry(registry, kernels),
             sandbox=sandbox,
             registry=registry,
+            configured=configured,
             new_admin_key=new_admin_key,
         )
 
@@ -156,6 +169,28 @@ def _telemetry(registry: DataSourceRegistry, kernels: KernelPool) -> Telemetry:
         registry.connections,
     )
     return telemetry
+
+
+async def rotate_encryption_keys(settings: Settings) -> Rotated:
+    """Raises StartupError when a server holds the data directory, or there is none."""
+    if not DataDir(settings.data_dir).store.exists():
+        raise StartupError(
+            f"there is no store in the data directory {settings.data_dir}; name another with --data-dir"
+        )
+    with open_data_dir(settings.data_dir) as data_dir:
+        async with open_store(data_dir.store) as store:
+            credentials = await _credentials(settings, data_dir, store.sources)
+            return await rotate_secrets(store.sources, credentials)
+
+
+async def _check_that_a_key_was_chosen(users: AccountRepository, address: str) -> None:
+    """Before the first key is made, which would be lost with this start."""
+    if await only_first_key(users):
+        raise ConfigurationError(
+            f"the server would listen on {address}, for other machines too, while its only API key is the one made and "
+            "printed at the first start: set DEEPANALYZE_ADMIN_API_KEY (or _FILE), or declare [[users]] in the "
+            "configuration file, or make another key first; or listen on 127.0.0.1"
+        )
 
 
 def _check_that_the_store_is_there(data_dir: DataDir) -> None:

@@ -113,14 +113,14 @@ def test_an_empty_variable_counts_as_not_given() -> None:
 
 
 def test_unknown_names_are_errors_that_tell_the_nearest(tmp_path: Path) -> None:
-    (tmp_path / "deepanalyze.toml").write_text("max_file_byte = 1\n[[data_sources]]\n")
+    (tmp_path / "deepanalyze.toml").write_text("max_file_byte = 1\n[[data_source]]\n")
     message = wrong({"prot": 1}, MODEL_BASE_ULR="http://x")
     assert message.splitlines() == [
         "4 settings are wrong:",
         "  --prot: no such setting; did you mean port?",
         "  DEEPANALYZE_MODEL_BASE_ULR: no such setting; did you mean DEEPANALYZE_MODEL_BASE_URL?",
         "  max_file_byte in deepanalyze.toml: no such setting; did you mean max_file_bytes?",
-        "  data_sources in deepanalyze.toml: no such setting; did you mean data_dir?",
+        "  data_source in deepanalyze.toml: no such setting; did you mean data_sources?",
     ]
 
 
@@ -164,6 +164,12 @@ def test_everything_wrong_is_told_at_once() -> None:
         ("ANALYSTS_MAY_CREATE", "perhaps"),
         ("LOG_LEVEL", "loud"),
         ("KERNEL_PYTHON", "/no/such/python"),
+        ("ALLOWED_HOSTS", "https://da.example.org"),
+        ("ALLOWED_HOSTS", "da.example.org:8200"),
+        ("CORS_ORIGINS", "app.example.org"),
+        ("CORS_ORIGINS", "https://app.example.org/page"),
+        ("ALLOWED_CLIENT_NETWORKS", "10.0.0.0/40"),
+        ("TRUSTED_PROXIES", "proxy.internal"),
         ("MODELS", "{"),
         ("MODELS", '[{"id": "m"}]'),
         ("MODELS", '[{"base_url": "http://m", "protocol": "telepathy"}]'),
@@ -294,3 +300,16 @@ def test_every_effective_setting_can_be_shown() -> None:
     assert shown["allowed_networks"] == ["10.0.0.0/8", "*.internal"]
     assert shown["models"][0]["base_url"] == "http://a/v1"
     assert "k3y" not in str(shown)
+
+
+def test_networks_hosts_and_origins_are_lists_in_their_normal_form() -> None:
+    settings = load(
+        ALLOWED_HOSTS="DA.example.org., *.internal,[::1]",
+        CORS_ORIGINS="https://App.example.org/,http://localhost:3000",
+        ALLOWED_CLIENT_NETWORKS="10.1.2.3/8,::1",
+        TRUSTED_PROXIES="10.0.0.1",
+    )
+    assert settings.allowed_hosts == ("da.example.org", "*.internal", "::1")
+    assert settings.cors_origins == ("https://app.example.org", "http://localhost:3000")
+    assert settings.allowed_client_networks == ("10.0.0.0/8", "::1/128")
+    assert settings.trusted_proxies == ("10.0.0.1/32",)

@@ -11,6 +11,8 @@ from deepanalyze.accounts.records import (
     User,
 )
 from deepanalyze.accounts.service import ADMIN_NAME, KEY_PREFIX, MIN_CONFIGURED_KEY_LENGTH, Accounts
+from deepanalyze.accounts.service import _check_name as check_user_name
+from deepanalyze.accounts.service import _digest as key_digest
 
 __all__ = [
     "ADMIN_NAME",
@@ -25,4 +27,6 @@ __all__ = [
     "Principal",
     "Role",
     "User",
+    "check_user_name",
+    "key_digest",
 ]

@@ -259,6 +259,7 @@ def _digest(key: str) -> str:
 
 
 def _check_name(name: str) -> None:
+    """Raises InvalidRequest."""
     if not _USER_NAME.fullmatch(name):
         raise InvalidRequest(
             f"{name[:80]!r} cannot be a user's name: 1 to 64 letters, digits and . _ @ + -, "

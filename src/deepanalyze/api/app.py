@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from deepanalyze.api import (
     api_keys,
@@ -29,7 +30,9 @@ from deepanalyze.api.auth import Authentication, documented
 from deepanalyze.api.bodies import BodyLimit
 from deepanalyze.api.edge import Edge
 from deepanalyze.api.errors import add_error_handlers
+from deepanalyze.api.network import Clients, Hosts
 from deepanalyze.api.services import Services
+from deepanalyze.settings import Settings
 
 DESCRIPTION = """Answers questions about data that stays where it is. Compatible with OpenAI's API: point any of its
 clients at `/v1`. Errors of every route have one shape, `{"error": {"message", "type", "code", "param", "request_id",
@@ -46,7 +49,14 @@ def create_app(services: Services) -> FastAPI:
         static_url="/docs-files",
         redirect_slashes=False,
         middleware=[
+            *_cross_origin(services.settings),
             Middleware(Edge, telemetry=services.telemetry),
+            Middleware(
+                Clients,
+                allowed=services.settings.allowed_client_networks,
+                proxies=services.settings.trusted_proxies,
+            ),
+            Middleware(Hosts, settings=services.settings),
             Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
             Middleware(
                 Authentication,
@@ -67,3 +77,19 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router, prefix="/v1", dependencies=documented)
     app.include_router(thread_files.router, prefix="/v1")
     return app
+
+
+def _cross_origin(settings: Settings) -> list[Middleware]:
+    """Around everything, so that also an error can be read by the pages of `cors_origins`; off without them."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "api-key", "Content-Type", "If-Match", "Range", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After", "ETag", "Content-Disposition", "Content-Range"],
+            allow_credentials=False,
+        )
+    ]

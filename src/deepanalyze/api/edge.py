@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepanalyze.api.errors import error_response
+from deepanalyze.api.security_headers import add_security_headers
 from deepanalyze.errors import DeepAnalyzeError, InternalError
 from deepanalyze.logging import bind_request
 from deepanalyze.telemetry import Telemetry
@@ -78,7 +79,7 @@ class _Answer:
             self._status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self._request_id
-            headers.setdefault("X-Content-Type-Options", "nosniff")
+            add_security_headers(headers, self._scope["path"])
         await self._raw_send(message)
 
     async def _fail(self, error: DeepAnalyzeError) -> None:

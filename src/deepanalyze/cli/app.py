@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from deepanalyze import __version__
+from deepanalyze.cli.config import config
 from deepanalyze.cli.demo import demo
 from deepanalyze.cli.dev import dev
+from deepanalyze.cli.keys_rotate import rotate
 from deepanalyze.cli.serve import serve
 from deepanalyze.cli.sources import sources
 
@@ -40,3 +42,7 @@ app.command()(serve)
 app.command()(demo)
 app.command()(dev)
 app.add_typer(sources)
+app.add_typer(config)
+keys = typer.Typer(name="keys", help="Keys of this server.", no_args_is_help=True)
+keys.command("rotate")(rotate)
+app.add_typer(keys)

@@ -20,6 +20,7 @@ class HttpServer(uvicorn.Server):
                 app,
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,  # which proxies to believe is a setting, see `deepanalyze.api.network`
                 server_header=False,
                 lifespan="off",
                 timeout_graceful_shutdown=GRACE_S,

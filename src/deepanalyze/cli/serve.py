@@ -31,28 +31,36 @@ def serve(
     port: Port = None,
     log_level: LogLevel = None,
 ) -> None:
-    """Serve the API until Ctrl-C. Every setting can also come from DEEPANALYZE_* or the configuration file."""
+    """Serve the API until Ctrl-C. Every setting can also come from DEEPANALYZE_* or the configuration file.
+
+    SIGHUP reloads the data sources and users that the file declares; other settings wait for the next start.
+    """
     from deepanalyze.cli.failures import told_clearly
     from deepanalyze.cli.loop import run
+    from deepanalyze.configured import load_configuration
     from deepanalyze.logging import configure_logging
-    from deepanalyze.settings import load_settings
 
     with told_clearly():
         flags = {"data_dir": data_dir, "host": host, "port": port, "log_level": log_level}
-        settings = load_settings(flags, config)
+        settings = load_configuration(flags, config)
         configure_logging(settings.log_level, settings.log_format)
         run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
     import asyncio
+    import signal
 
     from deepanalyze.cli.server import listen, running
 
+    changed = asyncio.Event()  # heard from the beginning: unheard, the signal ends the process
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changed.set)
     with listen(settings.host, settings.port) as listener:
         async with running(settings, listener) as server:
             _announce(server.url, server.runtime)
-            await asyncio.Event().wait()
+            while await changed.wait():
+                changed.clear()
+                await server.runtime.configured.reload()
 
 
 def _announce(url: str, runtime: Runtime) -> None:

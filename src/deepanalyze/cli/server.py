@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -60,7 +61,7 @@ async def running(settings: Settings, listener: socket.socket) -> AsyncIterator[
     from deepanalyze.runtime import open_runtime
 
     url = settings.url(listener.getsockname()[1])
-    async with open_runtime(settings, base_url=url) as runtime:
+    async with open_runtime(settings, base_url=url, beyond=_beyond(listener)) as runtime:
         server = HttpServer(create_app(runtime))
         serving = asyncio.create_task(server.serve([listener]), name="http-server")
         try:
@@ -69,6 +70,12 @@ async def running(settings: Settings, listener: socket.socket) -> AsyncIterator[
         finally:
             server.should_exit = True
             await serving
+
+
+def _beyond(listener: socket.socket) -> str | None:
+    """The address that it listens on, unless only this machine reaches that."""
+    address = str(listener.getsockname()[0]).partition("%")[0]
+    return None if ipaddress.ip_address(address).is_loopback else address
 
 
 async def _until_started(server: HttpServer, serving: asyncio.Task[None]) -> None:

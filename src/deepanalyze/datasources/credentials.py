@@ -26,11 +26,13 @@ class CredentialManager:
         keys: one key, several separated by commas, or a sequence of keys. Without them the variable
             `DEEPANALYZE_ENCRYPTION_KEY` is used; without that a key for this object alone is made, which is right
             for sources that are only held in memory.
+        origin: where the keys are kept, for messages.
     """
 
-    def __init__(self, keys: str | Sequence[str] | None = None) -> None:
+    def __init__(self, keys: str | Sequence[str] | None = None, *, origin: str = KEY_VARIABLE) -> None:
         if keys is None:
             keys = os.environ.get(KEY_VARIABLE) or [Fernet.generate_key().decode()]
+        self._origin = origin
         self._keys = _split(keys)
         self._fernet = MultiFernet([_fernet(key, number) for number, key in enumerate(self._keys, 1)])
 
@@ -51,7 +53,7 @@ class CredentialManager:
             raise ConfigurationError(f"the key file {path} does not hold a Fernet key") from error
         if not text.strip():
             raise ConfigurationError(f"the key file {path} is empty; put the key back that was in it")
-        return cls(text)
+        return cls(text, origin=f"the key file {path}")
 
     def __repr__(self) -> str:
         return f"CredentialManager({len(self._keys)} keys)"
@@ -71,9 +73,8 @@ class CredentialManager:
             bound = json.loads(self._fernet.decrypt(token.encode()))
         except (InvalidToken, UnicodeEncodeError, ValueError) as error:
             raise ConfigurationError(
-                f"a stored credential{_place(row, field)} cannot be decrypted: the encryption key is not the one "
-                f"it was stored with. Put the old key back (several, separated by commas, in {KEY_VARIABLE}: "
-                "the first encrypts, all decrypt)"
+                f"a stored credential{_place(row, field)} cannot be decrypted: {self._which()} the encryption key "
+                "it was stored with. Put the old key back beside the new one (the first encrypts, all decrypt)"
             ) from error
         if not isinstance(bound, dict) or (bound.get("row"), bound.get("field")) != (row, field):
             raise ConfigurationError(
@@ -81,12 +82,25 @@ class CredentialManager:
             )
         return str(bound["value"])
 
+    def is_current(self, token: str) -> bool:
+        """Whether the first key encrypted it."""
+        try:
+            _fernet(self._keys[0], 1).decrypt(token.encode())
+        except (InvalidToken, UnicodeEncodeError):
+            return False
+        return True
+
     def rotate(self, token: str) -> str:
         """The same secret under the first key."""
         try:
             return self._fernet.rotate(token.encode()).decode()
         except (InvalidToken, UnicodeEncodeError) as error:
             raise ConfigurationError("a credential cannot be rotated: none of the keys fits it") from error
+
+    def _which(self) -> str:
+        if len(self._keys) == 1:
+            return f"the key in {self._origin} is not"
+        return f"none of the {len(self._keys)} keys in {self._origin} is"
 
     sanitize = staticmethod(sanitize)
 

@@ -14,6 +14,7 @@ from deepanalyze.errors import DeepAnalyzeError, NotFound, SourceUnavailable
 class LiveConnectors:
     def __init__(self) -> None:
         self._opening: dict[str, asyncio.Task[DataSourceConnector]] = {}
+        self._retired: dict[asyncio.Task[None], tuple[str, asyncio.Task[DataSourceConnector]]] = {}
         self._log = logging.getLogger(__name__)
 
     async def get(self, source_id: str, make: Callable[[], DataSourceConnector]) -> DataSourceConnector:
@@ -44,10 +45,31 @@ class LiveConnectors:
             if task.done() and not task.cancelled() and task.exception() is None
         }
 
-    async def close(self, source_id: str) -> None:
+    def retire(self, source_id: str, after_s: float) -> None:
+        """The next caller connects anew; who has the connector already may go on with it for `after_s`."""
         task = self._opening.pop(source_id, None)
         if task is None:
             return
+        ending = asyncio.create_task(self._end_later(source_id, task, after_s), name=f"retire {source_id}")
+        self._retired[ending] = (source_id, task)
+        ending.add_done_callback(lambda done: self._retired.pop(done, None))
+
+    async def close(self, source_id: str) -> None:
+        """Also what was retired of it."""
+        if (current := self._opening.pop(source_id, None)) is not None:
+            await self._end(source_id, current)
+        for ending, (retired_id, task) in list(self._retired.items()):
+            if retired_id == source_id:
+                ending.cancel()
+                await self._end(source_id, task)
+
+    async def _end_later(
+        self, source_id: str, task: asyncio.Task[DataSourceConnector], after_s: float
+    ) -> None:
+        await asyncio.sleep(after_s)
+        await self._end(source_id, task)
+
+    async def _end(self, source_id: str, task: asyncio.Task[DataSourceConnector]) -> None:
         task.cancel()  # does nothing to an attempt that has succeeded
         with contextlib.suppress(asyncio.CancelledError, DeepAnalyzeError):
             await asyncio.wait([task])
@@ -61,7 +83,10 @@ class LiveConnectors:
                 )
 
     async def close_all(self) -> None:
-        await asyncio.gather(*(self.close(source_id) for source_id in list(self._opening)))
+        await asyncio.gather(*(self.close(source_id) for source_id in self._all()))
+
+    def _all(self) -> set[str]:
+        return {*self._opening, *(source_id for source_id, _ in self._retired.values())}
 
     def _forget_failure(self, source_id: str, task: asyncio.Task[DataSourceConnector]) -> None:
         failed = task.cancelled() or task.exception() is not None

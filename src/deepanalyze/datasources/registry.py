@@ -6,13 +6,14 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
 from deepanalyze.datasources.capabilities import PoolStats, SupportsPoolStats
 from deepanalyze.datasources.changes import SourceChange, changed_config, check_version
 from deepanalyze.datasources.credentials import CredentialManager, sanitize
+from deepanalyze.datasources.declared import Changes
 from deepanalyze.datasources.limits import SourceDefaults
 from deepanalyze.datasources.live import LiveConnectors, plugin_errors
 from deepanalyze.datasources.masking import MASK
@@ -27,6 +28,7 @@ from deepanalyze.errors import (
     ConfigurationError,
     DeepAnalyzeError,
     NotFound,
+    PermissionDenied,
     SourceUnavailable,
 )
 
@@ -53,6 +55,7 @@ class DataSourceRegistry:
         self._defaults = defaults or SourceDefaults()
         self._types = ConnectorTypes()
         self._sources: dict[str, StoredSource] = {}
+        self._declared: set[str] = set()  # ids of those that the repository does not keep
         self._reserved: set[str] = set()
         self._live = LiveConnectors()
         self.metadata = MetadataCache(metadata_ttl_s)
@@ -100,7 +103,7 @@ class DataSourceRegistry:
         """
         check_id(config.id)
         check_name(config.name)
-        public, secrets = split_secrets(self.connector_class(config.type).config_model, config.config)
+        public, secrets = self._split(config)
         with _Reservation(self, config.id, config.name):
             if test_connection:
                 await self._try(dataclasses.replace(config, config=merge_secrets(public, secrets)))
@@ -110,7 +113,7 @@ class DataSourceRegistry:
                 type=str(config.type),
                 name=config.name,
                 config=public,
-                secrets={f: self._credentials.encrypt(v, row=config.id, field=f) for f, v in secrets.items()},
+                secrets=self._encrypted(config.id, secrets),
                 metadata=dict(config.metadata),
                 created_at=config.created_at,
                 updated_at=now,
@@ -134,10 +137,11 @@ class DataSourceRegistry:
         """Validates the whole, connects when the config changes (unless told not to), then stores; what fails changes
         nothing. What uses the source goes on with the new connector; the old one is closed.
 
-        Raises NotFound, Stale where the version is another, AlreadyExists for a taken name, and as
-        `register_data_source`.
+        Raises NotFound, PermissionDenied for a declared source, Stale where the version is another, AlreadyExists for a
+        taken name, and as `register_data_source`.
         """
         known = self.stored(id_or_name)
+        self._check_not_declared(known)
         check_version(known, expected_version)
         name = known.name if change.name is None else change.name
         check_name(name)
@@ -155,7 +159,7 @@ class DataSourceRegistry:
                 known,
                 name=name,
                 config=public,
-                secrets=self._encrypted(known, secrets),
+                secrets=self._encrypted(known.id, secrets),
                 metadata=known.metadata if change.metadata is None else dict(change.metadata),
                 updated_at=now,
                 version=known.version + 1,
@@ -167,12 +171,6 @@ class DataSourceRegistry:
             )
         self._log.info("data source changed", extra=_named(changed))
         return changed
-
-    def _encrypted(self, known: StoredSource, secrets: Mapping[str, str]) -> dict[str, str]:
-        return {
-            field: self._credentials.encrypt(value, row=known.id, field=field)
-            for field, value in secrets.items()
-        }
 
     async def _change(self, source: StoredSource, expected_version: int, *, closes: bool) -> None:
         """As `_add`. The connector knows its source's name, for messages, so that a new one needs a new connector."""
@@ -188,8 +186,81 @@ class DataSourceRegistry:
     async def unregister_data_source(self, id_or_name: str) -> None:
         """Closes the connector, forgets the source and what was cached of it. Raises NotFound."""
         source = self.stored(id_or_name)
+        self._check_not_declared(source)
         await asyncio.shield(self._remove(source.id))
         self._log.info("data source unregistered", extra=_named(source))
+
+    # sources of a configuration file: held in memory, so that the file alone says which there are
+
+    def _check_not_declared(self, source: StoredSource) -> None:
+        if source.id in self._declared:
+            raise PermissionDenied(
+                f"data source {source.name!r} is declared in the configuration file; change or remove it there"
+            )
+
+    def check_declarable(self, wanted: Sequence[DataSourceConfig]) -> None:
+        """Raises AlreadyExists when a source that is no declared one has the name or id of one that is to be."""
+        for label in (declaration.name for declaration in wanted):
+            if label in self._reserved:
+                raise AlreadyExists(
+                    f"a data source with the name or id {label!r} is being made through the API", param="name"
+                )
+            for source in self._sources.values():
+                if source.id not in self._declared and label in (source.id, source.name):
+                    raise AlreadyExists(
+                        f"data source {label!r} of the configuration file has the name of the stored data source "
+                        f"{source.name!r} ({source.id}), made through the API: rename one of them, or delete the "
+                        "stored one",
+                        param="name",
+                    )
+
+    async def declare(self, wanted: Sequence[DataSourceConfig]) -> Changes:
+        """Replaces all declared sources; raises as `check_declarable` or InvalidRequest, and changes nothing then.
+
+        What has not changed keeps its connector. Work on a changed one may end with the connector that it has; a
+        removed one is closed at once.
+        """
+        self.check_declarable(wanted)
+        old = {source_id: self._sources[source_id] for source_id in self._declared}
+        new = {each.id: self._as_declared(each, old.get(each.id)) for each in wanted}
+        self._sources = {i: s for i, s in self._sources.items() if i not in old} | new
+        self._declared = set(new)
+        for source_id in old:
+            if old[source_id] is new.get(source_id):
+                continue
+            self.clear_cache(source_id)
+            if source_id in new:
+                self._live.retire(source_id, self._defaults.timeouts.query_ceiling_s)
+            else:
+                await self._live.close(source_id)
+                self.clear_cache(source_id)
+        return Changes.between(old, new)
+
+    def _as_declared(self, config: DataSourceConfig, old: StoredSource | None) -> StoredSource:
+        """`old` itself where nothing has changed."""
+        public, secrets = self._split(config)
+        if old is not None and (old.type, old.config, old.metadata) == (config.type, public, config.metadata):
+            kept = {f: self._credentials.decrypt(t, row=old.id, field=f) for f, t in old.secrets.items()}
+            if kept == secrets:
+                return old
+        return StoredSource(
+            id=config.id,
+            type=str(config.type),
+            name=config.name,
+            config=public,
+            secrets=self._encrypted(config.id, secrets),
+            metadata=dict(config.metadata),
+            created_at=config.created_at if old is None else old.created_at,
+            updated_at=int(time.time()),
+            origin="config",
+            version=1 if old is None else old.version + 1,
+        )
+
+    def _split(self, config: DataSourceConfig) -> tuple[dict[str, Any], dict[str, str]]:
+        return split_secrets(self.connector_class(config.type).config_model, config.config)
+
+    def _encrypted(self, source_id: str, secrets: Mapping[str, str]) -> dict[str, str]:
+        return {f: self._credentials.encrypt(v, row=source_id, field=f) for f, v in secrets.items()}
 
     async def _add(self, source: StoredSource) -> None:
         """Not to be cancelled half-way: repository and index would differ until the next start."""
@@ -331,7 +402,8 @@ class DataSourceRegistry:
         now = int(time.time())
         if source_id not in self._sources:  # unregistered while it was tested
             return
-        await self._repository.set_status(source_id, status, now)
+        if source_id not in self._declared:
+            await self._repository.set_status(source_id, status, now)
         if source_id in self._sources:
             self._sources[source_id] = dataclasses.replace(
                 self._sources[source_id], status=status, last_tested_at=now

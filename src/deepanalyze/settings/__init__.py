@@ -1,7 +1,12 @@
 """Every setting of DeepAnalyze: one class, read from flags, the environment and `deepanalyze.toml`."""
 
 from deepanalyze.settings.fields import CLIENT_VARIABLES, ModelConfig, Settings
-from deepanalyze.settings.loading import load_settings
+from deepanalyze.settings.loading import (
+    configuration_error,
+    find_config_file,
+    load_settings,
+    read_config_file,
+)
 from deepanalyze.settings.reference import (
     EffectiveSetting,
     SettingRow,
@@ -15,7 +20,10 @@ __all__ = [
     "ModelConfig",
     "SettingRow",
     "Settings",
+    "configuration_error",
     "effective_settings",
+    "find_config_file",
     "load_settings",
+    "read_config_file",
     "settings_reference",
 ]

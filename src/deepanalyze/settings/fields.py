@@ -94,8 +94,42 @@ def _absolute_already(path: Path) -> Path:
     return path
 
 
+def _client_networks(entries: tuple[str, ...]) -> tuple[str, ...]:
+    networks = []
+    for entry in entries:
+        try:
+            networks.append(str(ipaddress.ip_network(entry.strip(), strict=False)))
+        except ValueError:
+            raise ValueError(
+                f"{entry!r} is neither a network (10.0.0.0/8, fd00::/8) nor an address"
+            ) from None
+    return tuple(networks)
+
+
+def _host_pattern(value: str) -> str:
+    text = value.strip().lower().rstrip(".")
+    if text == "*":
+        return text
+    if ":" in text.strip("[]") or text.startswith("["):
+        return str(ipaddress.IPv6Address(text.strip("[]")))
+    _host(text.removeprefix("*."))
+    return text
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if value != "*" and (
+        parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")
+    ):
+        raise ValueError("must be an origin, as https://app.example.org, or *")
+    return value.rstrip("/").lower()
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_networks)]
+ClientNetworks = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_client_networks)]
+HostPatterns = Annotated[tuple[Annotated[str, AfterValidator(_host_pattern)], ...], BeforeValidator(_several)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_several)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Directories = Annotated[
     tuple[Annotated[Path, AfterValidator(_absolute_already)], ...], BeforeValidator(_several_paths)
@@ -157,6 +191,25 @@ class Settings(BaseSettings):
         default=None,
         description="how others see the API, for the URLs in its answers",
         json_schema_extra={"shown": "derived from host and port"},
+    )
+    allowed_hosts: HostPatterns = Field(
+        default=(),
+        description="names by which clients may ask for the server (their Host header), comma-separated; "
+        "`*.example.org` stands for all below it, `*` for any; an IP address may always be asked for",
+        json_schema_extra={"shown": "`localhost`, the machine's name, `host` and `public_url`"},
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="origins whose pages may call the API from a browser, comma-separated, as `https://app.example.org`",
+    )
+    allowed_client_networks: ClientNetworks = Field(
+        default=(),
+        description="networks (CIDR) that clients may call from, comma-separated",
+        json_schema_extra={"shown": "any"},
+    )
+    trusted_proxies: ClientNetworks = Field(
+        default=(),
+        description="networks (CIDR) of the reverse proxies whose X-Forwarded-For is believed, comma-separated",
     )
     encryption_key: SecretStr | None = Field(
         default=None,
@@ -301,6 +354,7 @@ class Settings(BaseSettings):
     )
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _config_file: Path | None = PrivateAttr(default=None)
 
     @classmethod
     def settings_customise_sources(
@@ -340,6 +394,11 @@ class Settings(BaseSettings):
         if self.model_base_url is None and (self.model or self.model_api_key):
             raise ValueError("model and model_api_key need model_base_url")
         return self
+
+    @property
+    def config_file(self) -> Path | None:
+        """The file that was read, which may also declare data sources and users."""
+        return self._config_file
 
     @property
     def configured_models(self) -> tuple[ModelConfig, ...]:

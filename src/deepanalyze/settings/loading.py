@@ -20,6 +20,8 @@ from deepanalyze.settings.fields import CLIENT_VARIABLES, ENV_PREFIX, ModelConfi
 
 CONFIG_FILE_NAME = "deepanalyze.toml"
 SECRETS = tuple(n for n, f in Settings.model_fields.items() if f.annotation == SecretStr | None)
+# Tables of the file that are no settings; see `deepanalyze.configured`.
+DECLARATIONS = ("data_sources", "users")
 _SHOWN_INPUT_TYPES = (str, int, float, bool)
 _NEVER_SHOWN = {*SECRETS, "api_key", "base_url", "model_base_url", "public_url"}
 
@@ -31,6 +33,8 @@ class _Layers:
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)  # (setting, message)
+
+    file: Path | None = None
 
     def offer(self, name: str, value: Any, origin: str) -> None:
         if name not in self.values:
@@ -59,8 +63,9 @@ def load_settings(
     except ValidationError as error:
         layers.problems += [_explain(e, layers.origins) for e in error.errors()]
     if layers.problems:
-        raise _configuration_error(layers.problems)
+        raise configuration_error(layers.problems)
     settings._origins = dict(layers.origins)
+    settings._config_file = layers.file.absolute() if layers.file else None
     return settings
 
 
@@ -129,19 +134,27 @@ def _read_config_file(layers: _Layers, config_file: Path | None) -> None:
     if path is None:
         return
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        layers.problems.append(("config", f"cannot read the configuration file {path}: {error.strerror}"))
+        values = read_config_file(path)
+    except ConfigurationError as error:
+        layers.problems.append(("config", error.message))
         return
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        layers.problems.append(("config", f"{path} is not valid TOML: {error}"))
-        return
+    layers.file = path
     for name, value in values.items():
         if name in Settings.model_fields:
             layers.offer(name, value, str(path))
-        else:
-            nearest = _nearest(name, Settings.model_fields)
+        elif name not in DECLARATIONS:
+            nearest = _nearest(name, (*Settings.model_fields, *DECLARATIONS))
             layers.problems.append((name, f"{name} in {path}: no such setting{nearest}"))
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Its tables and values, as they stand there. Raises ConfigurationError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the configuration file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
 
 
 def _nearest(name: str, known: Any) -> str:
@@ -171,7 +184,8 @@ def _where(name: str, location: str, origins: Mapping[str, str]) -> str:
     return f"{location} in {origin}: " if origin else f"{location}: "
 
 
-def _configuration_error(problems: list[tuple[str, str]]) -> ConfigurationError:
+def configuration_error(problems: list[tuple[str, str]]) -> ConfigurationError:
+    """One error for all problems, each the setting and a message."""
     messages = [message for _, message in problems]
     if len(messages) == 1:
         text = messages[0]

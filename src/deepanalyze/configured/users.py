@@ -1,0 +1,128 @@
+"""The users of the configuration file beside those of the store."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deepanalyze.accounts import AccountRepository, ApiKey, Grant, User, key_digest
+from deepanalyze.configured.reading import DeclaredUser
+from deepanalyze.errors import AlreadyExists, ConfigurationError, PermissionDenied
+
+_CHANGES = frozenset({"update_user", "delete_user"})  # of a user, who is the first argument
+
+
+class AccountsOfFile:
+    """An `AccountRepository` that also knows the declared users. They are held in memory only, so that the file alone
+    says who there is, and nobody can change them but there.
+    """
+
+    def __init__(self, stored: AccountRepository) -> None:
+        self._stored = stored
+        self._users: dict[str, User] = {}
+        self._keys: dict[str, ApiKey] = {}  # by digest
+
+    def __getattr__(self, name: str) -> Any:
+        """What concerns stored users only."""
+        method = getattr(self._stored, name)
+        if name not in _CHANGES:
+            return method
+
+        async def unless_declared(user_id: str, *args: Any, **more: Any) -> Any:
+            self._check_not_declared(user_id)
+            return await method(user_id, *args, **more)
+
+        return unless_declared
+
+    def is_declared(self, user_id: str) -> bool:
+        return user_id in self._users
+
+    async def declare(self, declared: Sequence[DeclaredUser], source_ids: Mapping[str, str]) -> None:
+        """Replaces the declared users; `source_ids` are ids by name, for the grants. Raises ConfigurationError, and
+        changes nothing, when a stored user has the name of a declared one.
+        """
+        for user in declared:
+            if (stored := await self._stored.find_user(user.name)) is not None:
+                raise ConfigurationError(
+                    f"user {user.name!r} of the configuration file has the name of the stored user {stored.id}: "
+                    "rename one of them, or delete the stored one"
+                )
+        users = [_user(each, source_ids, self._users) for each in declared]
+        self._keys = {
+            key_digest(each.api_key): _key(each, user) for each, user in zip(declared, users, strict=True)
+        }
+        self._users = {user.id: user for user in users}
+
+    async def add_user(self, user: User, *args: Any, **more: Any) -> None:
+        if any(user.name == known.name for known in self._users.values()):
+            raise AlreadyExists(
+                f"a user named {user.name!r} already exists, in the configuration file", param="name"
+            )
+        await self._stored.add_user(user, *args, **more)
+
+    async def get_user(self, user_id: str) -> User | None:
+        return self._users.get(user_id) or await self._stored.get_user(user_id)
+
+    async def find_user(self, name: str) -> User | None:
+        declared = (user for user in self._users.values() if user.name == name)
+        return next(declared, None) or await self._stored.find_user(name)
+
+    async def list_users(self) -> Sequence[User]:
+        return [*await self._stored.list_users(), *self._users.values()]
+
+    async def add_key(self, key: ApiKey) -> None:
+        self._check_not_declared(key.user_id)
+        await self._stored.add_key(key)
+
+    async def find_key(self, digest: str) -> tuple[ApiKey, User] | None:
+        key = self._keys.get(digest)
+        return (key, self._users[key.user_id]) if key else await self._stored.find_key(digest)
+
+    async def get_key(self, key_id: str) -> ApiKey | None:
+        declared = (key for key in self._keys.values() if key.id == key_id)
+        return next(declared, None) or await self._stored.get_key(key_id)
+
+    async def list_keys(self, user_id: str | None = None) -> Sequence[ApiKey]:
+        declared = (key for key in self._keys.values() if user_id in (None, key.user_id))
+        return [*await self._stored.list_keys(user_id), *declared]
+
+    async def revoke_key(self, key_id: str, at: int) -> bool:
+        for key in self._keys.values():
+            if key.id == key_id:
+                self._check_not_declared(key.user_id)
+        return await self._stored.revoke_key(key_id, at)
+
+    async def touch_key(self, key_id: str, at: int) -> None:
+        if not any(key.id == key_id for key in self._keys.values()):
+            await self._stored.touch_key(key_id, at)
+
+    def _check_not_declared(self, user_id: str) -> None:
+        if user := self._users.get(user_id):
+            raise PermissionDenied(
+                f"user {user.name!r} is declared in the configuration file; change the user and the key there"
+            )
+
+
+def _user(declared: DeclaredUser, source_ids: Mapping[str, str], known: Mapping[str, User]) -> User:
+    """With an id that is the same after every start, because threads and files belong to it."""
+    user_id = f"user-{_hashed(declared.name)}"
+    grants = tuple(Grant(source_ids.get(g.source, g.source), g.use, g.write) for g in declared.grants)
+    made_at = known[user_id].created_at if user_id in known else int(time.time())
+    return User(user_id, declared.name, declared.role, grants, made_at)
+
+
+def _key(declared: DeclaredUser, user: User) -> ApiKey:
+    return ApiKey(
+        id=f"key-{_hashed(declared.name)}",
+        user_id=user.id,
+        name="configuration file",
+        prefix="",  # a key that someone chose may be short; no part of it is shown
+        digest=key_digest(declared.api_key),
+        created_at=user.created_at,
+    )
+
+
+def _hashed(name: str) -> str:
+    return hashlib.sha256(f"configuration file: {name}".encode()).hexdigest()[:24]

@@ -1,0 +1,66 @@
+"""`deepanalyze keys rotate` over a data directory that a real server has filled."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography.fernet import Fernet
+
+from tests.support.processes import run, started
+
+ADMIN = "the-admins-key-0123456789"
+
+
+def new_key() -> str:
+    return Fernet.generate_key().decode()
+
+
+@pytest.mark.requirement("6.2")
+def test_rotation_from_the_key_file_to_a_new_key(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    serve = ("serve", "--port", "0", "--data-dir", str(data))
+    with started(tmp_path, *serve, DEEPANALYZE_ADMIN_API_KEY=ADMIN) as server:
+        url = re.search(r"http://\S+", server.until("answers at"))
+        assert url is not None
+        config = {"host": "db", "database": "d", "user": "u", "password": "canary-at-rest"}
+        body = {"type": "postgresql", "name": "sales", "config": config, "test_connection": False}
+        made = httpx.post(f"{url[0]}/v1/data-sources", json=body, headers={"api-key": ADMIN}, timeout=60)
+        assert made.status_code == 201, made.text
+        held = run(tmp_path, "keys", "rotate", "--data-dir", str(data))
+        assert held.returncode == 2
+        assert "stop that server" in held.stderr
+
+    key_file = data / "keys" / "encryption.key"
+    old = key_file.read_text().strip()
+    key_file.write_text(f"{new_key()}\n{old}\n")
+    done = run(tmp_path, "keys", "rotate", "--json", "--data-dir", str(data))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"directory": str(data), "rotated": 1, "skipped": 0}
+
+    first = key_file.read_text().splitlines()[0]
+    key_file.write_text(first + "\n")
+    with started(tmp_path, *serve) as server:
+        server.until("answers at")
+
+    key_file.write_text(old + "\n")
+    stopped = run(tmp_path, *serve, "--log-level", "error")
+    assert stopped.returncode == 2
+    assert re.search(rf"'sales'.*the key in the key file {key_file} is not", stopped.stderr)
+    key_file.unlink()
+    stopped = run(tmp_path, *serve, "--log-level", "error")
+    assert stopped.returncode == 2
+    assert f"the key file {key_file} is missing" in stopped.stderr
+    assert not key_file.exists()
+    stopped = run(tmp_path, *serve, "--log-level", "error", DEEPANALYZE_ENCRYPTION_KEY=new_key())
+    assert "the key in DEEPANALYZE_ENCRYPTION_KEY is not" in stopped.stderr
+
+
+def test_there_must_be_something_to_rotate(tmp_path: Path) -> None:
+    done = run(tmp_path, "keys", "rotate", "--data-dir", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert "there is no store in the data directory" in done.stderr
+    assert not (tmp_path / "none").exists()
