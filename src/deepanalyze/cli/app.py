@@ -9,8 +9,11 @@ import typer
 from deepanalyze import __version__
 from deepanalyze.cli.demo import demo
 from deepanalyze.cli.dev import dev
+from deepanalyze.cli.keys import keys
 from deepanalyze.cli.serve import serve
 from deepanalyze.cli.sources import sources
+from deepanalyze.cli.threads import threads
+from deepanalyze.cli.users import users
 
 app = typer.Typer(
     name="deepanalyze",
@@ -40,3 +43,6 @@ app.command()(serve)
 app.command()(demo)
 app.command()(dev)
 app.add_typer(sources)
+app.add_typer(users)
+app.add_typer(keys)
+app.add_typer(threads)
