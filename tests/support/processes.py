@@ -66,6 +66,12 @@ class Running:
             if text in line:
                 return line
 
+    def rest(self) -> str:
+        """All that it says until its output ends."""
+        while (line := self._queue.get(timeout=DEADLINE_S)) is not None:
+            self.lines.append(line)
+        return "".join(self.lines)
+
 
 @contextmanager
 def started(home: Path, *arguments: str, **more: str) -> Iterator[Running]:

@@ -14,6 +14,7 @@ from deepanalyze.api import (
     data_sources,
     files,
     health,
+    metrics,
     models,
     source_contents,
     source_queries,
@@ -45,14 +46,21 @@ def create_app(services: Services) -> FastAPI:
         static_url="/docs-files",
         redirect_slashes=False,
         middleware=[
-            Middleware(Edge),
+            Middleware(Edge, telemetry=services.telemetry),
             Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
-            Middleware(Authentication, accounts=services.accounts, attempts=services.attempts),
+            Middleware(
+                Authentication,
+                accounts=services.accounts,
+                attempts=services.attempts,
+                rate=services.request_rate,
+                open_metrics=services.settings.metrics_open,
+            ),
         ],
     )
     app.state.services = services
     add_error_handlers(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     # templates come first: `/v1/data-sources/templates` is no source's name
     sources = (templates, data_sources, source_contents, source_queries, source_transfers)
     for resource in (models, files, *sources, chat, threads, users, api_keys, upkeep):

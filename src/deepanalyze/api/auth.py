@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deepanalyze.accounts import Accounts, FailedAttempts, Principal
+from deepanalyze.accounts.rates import RequestRate
 from deepanalyze.errors import InvalidApiKey, PermissionDenied
 from deepanalyze.logging import bind_request
 
@@ -26,17 +27,34 @@ documented = [Depends(_bearer), Depends(_api_key)]
 class Authentication:
     """Pure ASGI, so that a wrong key is told before the body is read, and no route can be forgotten."""
 
-    def __init__(self, app: ASGIApp, *, accounts: Accounts, attempts: FailedAttempts) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        accounts: Accounts,
+        attempts: FailedAttempts,
+        rate: RequestRate,
+        open_metrics: bool,
+    ) -> None:
         self._app = app
         self._accounts = accounts
         self._attempts = attempts
+        self._rate = rate
+        self._open_metrics = open_metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _needs_key(scope):
+        if scope["type"] == "http" and self._needs_key(scope):
             principal = await self._authenticated(scope, _key(Headers(scope=scope)))
             scope["state"]["principal"] = principal
             bind_request(scope["state"]["request_id"], principal.user_id)
+            self._rate.take(principal)
         await self._app(scope, receive, send)
+
+    def _needs_key(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if path == "/metrics":
+            return not self._open_metrics
+        return (path == "/v1" or path.startswith("/v1/")) and not is_signed_link(scope)
 
     async def _authenticated(self, scope: Scope, key: str) -> Principal:
         if scope.get("client") is None:  # asked without a socket, in this process
@@ -50,11 +68,6 @@ class Authentication:
             raise
         self._attempts.accepted(key)
         return principal
-
-
-def _needs_key(scope: Scope) -> bool:
-    path = scope["path"]
-    return (path == "/v1" or path.startswith("/v1/")) and not is_signed_link(scope)
 
 
 def is_signed_link(scope: Scope) -> bool:

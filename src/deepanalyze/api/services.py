@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from deepanalyze.access import SourceAccess
     from deepanalyze.accounts import Accounts, FailedAttempts
+    from deepanalyze.accounts.rates import RequestRate
     from deepanalyze.administration import Administration
     from deepanalyze.analysis.files import Files
     from deepanalyze.analysis.jobs import Analyses
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from deepanalyze.datasources import DataSourceRegistry
     from deepanalyze.health import Health
     from deepanalyze.settings import Settings
-    from deepanalyze.urls import UrlSigner
+    from deepanalyze.telemetry import Telemetry
+from deepanalyze.urls import UrlSigner
 
 
 class Services(Protocol):
@@ -25,6 +27,8 @@ class Services(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def attempts(self) -> FailedAttempts: ...
+    @property
+    def request_rate(self) -> RequestRate: ...
     @property
     def administration(self) -> Administration: ...
     @property
@@ -43,3 +47,5 @@ class Services(Protocol):
     def urls(self) -> UrlSigner: ...
     @property
     def health(self) -> Health: ...
+    @property
+    def telemetry(self) -> Telemetry: ...

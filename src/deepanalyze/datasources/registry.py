@@ -279,6 +279,12 @@ class DataSourceRegistry:
         }
         return {source_id: stats for source_id, stats in found.items() if stats is not None}
 
+    def connections(self) -> dict[str, float]:
+        """Of all of them together."""
+        found = self.pool_stats().values()
+        names = ("in_use", "idle", "waiting")
+        return {name: float(sum(getattr(stats, name) for stats in found)) for name in names}
+
     async def disconnect_all(self) -> None:
         await self._live.close_all()
         self.clear_cache()

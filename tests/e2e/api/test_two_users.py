@@ -22,6 +22,7 @@ MARK = "canary-of-ada"
 COMMON = {
     "GET /health",
     "GET /health/ready",
+    "GET /metrics",
     "GET /v1/models",
     "GET /v1/models/{model_id}",
     "GET /v1/data-sources/templates",
