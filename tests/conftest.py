@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -22,6 +23,10 @@ from tests.support.services import (
 
 if TYPE_CHECKING:
     from deepanalyze.devservices.sampledata import SampleData
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("deepanalyze", deadline=None)
+hypothesis.settings.load_profile("deepanalyze")
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,11 @@ from deepanalyze import __version__
 from deepanalyze.cli.config import config
 from deepanalyze.cli.demo import demo
 from deepanalyze.cli.dev import dev
-from deepanalyze.cli.keys_rotate import rotate
+from deepanalyze.cli.keys import keys
 from deepanalyze.cli.serve import serve
 from deepanalyze.cli.sources import sources
+from deepanalyze.cli.threads import threads
+from deepanalyze.cli.users import users
 
 app = typer.Typer(
     name="deepanalyze",
@@ -43,6 +45,6 @@ app.command()(demo)
 app.command()(dev)
 app.add_typer(sources)
 app.add_typer(config)
-keys = typer.Typer(name="keys", help="Keys of this server.", no_args_is_help=True)
-keys.command("rotate")(rotate)
+app.add_typer(users)
 app.add_typer(keys)
+app.add_typer(threads)

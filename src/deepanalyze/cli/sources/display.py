@@ -143,6 +143,10 @@ class Display:
         self._console.print(Text("A credential that needs no guard is made by", style="bold"))
         print(certificate["script"])  # not wrapped, so that it can be copied
 
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str) -> None:
+        """`none` is said in place of an empty one."""
+        self._table(head, rows, none=none)
+
     def _table(self, head: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str | None = None) -> None:
         if none is not None and not rows:
             self._console.print(none)

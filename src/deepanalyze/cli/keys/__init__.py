@@ -1,0 +1,8 @@
+"""`deepanalyze keys`: API keys, and the key that stored secrets are encrypted with."""
+
+from deepanalyze.cli.keys.commands import keys
+from deepanalyze.cli.keys.rotate import rotate
+
+keys.command("rotate")(rotate)
+
+__all__ = ["keys"]

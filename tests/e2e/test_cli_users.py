@@ -1,0 +1,95 @@
+"""`deepanalyze users`, `keys` and `threads`: asking a server, and the data directory that none holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.processes import run, started
+from tests.support.server import NO_TLS, bearer
+
+KEY = "a key for the tests of the command line"
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def url(tmp_path: Path, data_dir: Path) -> Iterator[str]:
+    arguments = ("serve", "--port", "0", "--data-dir", str(data_dir), "--log-level", "error")
+    with started(tmp_path, *arguments, DEEPANALYZE_ADMIN_API_KEY=KEY) as server:
+        yield next(word for word in server.until("answers at").split() if word.startswith("http"))
+
+
+def good(done: Done) -> str:
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def bad(done: Done, code: int, *words: str) -> None:
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert done.stderr.startswith("deepanalyze: ")
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
+    def ask(*arguments: str) -> Done:
+        return run(tmp_path, *arguments, DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY=KEY, COLUMNS="200")
+
+    assert "keys create" in good(ask("users", "add", "ada", "--grant", "*:write"))
+    bad(ask("users", "add", "ada"), 1, "'ada'", "already exists", "(request ")
+    bad(ask("users", "edit", "ada"), 1, "--role")
+    bad(ask("users", "edit", "a/b", "--no-grants"), 1, "'a/b'")
+    changed = json.loads(good(ask("users", "edit", "ada", "--role", "admin", "--no-grants", "--json")))
+    assert (changed["role"], changed["grants"]) == ("admin", [])
+    assert "ada" in good(ask("users", "list"))
+    assert [user["name"] for user in json.loads(good(ask("users", "list", "--json")))] == ["ada", "admin"]
+
+    shown = good(ask("keys", "create", "laptop", "--user", "bob", "--days", "1"))
+    key = shown.split()[-1]
+    with httpx.Client(base_url=url, headers=bearer(key), verify=NO_TLS) as bob:
+        assert bob.get("/v1/models").status_code == 200
+        listed = good(ask("keys", "list", "--user", "bob"))
+        assert "valid until" in listed
+        assert key not in listed
+        [stored] = json.loads(good(ask("keys", "list", "--user", "bob", "--json")))
+        bad(ask("keys", "revoke", stored["id"]), 1, "--yes")
+        assert "revoked" in good(ask("keys", "revoke", stored["id"], "--yes"))
+        assert bob.get("/v1/models").status_code == 401
+    assert "revoked" in good(ask("keys", "list", "--user", "bob"))
+
+    assert "no threads" in good(ask("threads", "list"))
+    assert json.loads(good(ask("threads", "stats", "--json")))["total_threads"] == 0
+    assert "workspace bytes" in good(ask("threads", "stats"))
+    assert "0 threads removed" in good(ask("threads", "cleanup", "--unused-hours", "1", "--yes"))
+    bad(ask("threads", "remove", "thread-none", "--yes"), 1, "thread-none")
+    bad(ask("users", "remove", "bob"), 1, "--yes")
+    assert json.loads(good(ask("users", "remove", "bob", "--yes", "--json")))["deleted"] is True
+    bad(ask("users", "remove", "bob", "--yes"), 1, "'bob'")
+    wrong = run(tmp_path, "users", "list", DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY="wrong")
+    bad(wrong, 1, "not valid")
+
+
+def test_users_and_keys_of_a_data_directory_that_nobody_serves(tmp_path: Path, data_dir: Path) -> None:
+    def ask(*arguments: str) -> Done:
+        return run(tmp_path, *arguments, "--data-dir", str(data_dir))
+
+    bad(ask("users", "list"), 2, str(data_dir))
+    arguments = ("serve", "--port", "0", "--data-dir", str(data_dir), "--log-level", "error")
+    with started(tmp_path, *arguments) as server:
+        server.until("answers at")
+        bad(ask("keys", "list"), 2, "running server", "--url")
+    good(ask("users", "add", "ada"))
+    assert json.loads(good(ask("keys", "create", "laptop", "--user", "ada", "--json")))["key"]
+    bad(ask("users", "remove", "admin", "--yes"), 1, "last administrator")
