@@ -27,6 +27,7 @@ from deepanalyze.analysis.models.base import ModelCatalog
 from deepanalyze.analysis.models.catalog import Catalog
 from deepanalyze.analysis.profiler import Profiler
 from deepanalyze.analysis.threads import Threads
+from deepanalyze.audit import AuditTrail, Chain
 from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
@@ -56,6 +57,7 @@ class Runtime:
     models: ModelCatalog
     urls: UrlSigner
     health: Health
+    audit: AuditTrail
     sandbox: Sandbox
     registry: DataSourceRegistry
     new_admin_key: str | None  # set when the first start made one; shown once, stored nowhere
@@ -74,6 +76,14 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store.sources)
+        audit = await stack.enter_async_context(
+            AuditTrail(
+                store.audit,
+                Chain(credentials.signing_secrets),
+                statements=settings.audit_statements,
+                retention_days=settings.audit_retention_days,
+            )
+        )
         sandbox = await open_sandbox(
             settings.sandbox,
             limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
@@ -119,6 +129,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             kernels.close_thread
         )  # after the analyses' own, which ends what uses the kernel
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, settings)))
+        stack.push_async_callback(_end, asyncio.create_task(_prune_regularly(audit, settings)))
         yield Runtime(
             settings=settings,
             base_url=url,
@@ -130,6 +141,7 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             models=models,
             urls=UrlSigner(_signing_key(credentials), url, settings.url_ttl_s),
             health=Health(_checks(store, sandbox, models)),
+            audit=audit,
             sandbox=sandbox,
             registry=registry,
             new_admin_key=new_admin_key,
@@ -236,6 +248,16 @@ async def _expire_regularly(threads: Threads, settings: Settings) -> None:
                 log.info("threads expired", threads=len(expired))
         except Exception:
             log.exception("expired threads could not be removed; trying again later")
+        await asyncio.sleep(settings.cleanup_interval_minutes * 60)
+
+
+async def _prune_regularly(audit: AuditTrail, settings: Settings) -> None:
+    while True:
+        try:
+            if pruned := await audit.prune():
+                log.info("audit trail pruned", records=pruned)
+        except Exception:
+            log.exception("the audit trail could not be pruned; trying again later")
         await asyncio.sleep(settings.cleanup_interval_minutes * 60)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deepanalyze.access.operations import logged, operation
+from deepanalyze.access.operations import hidden, logged, operation, refusals
 from deepanalyze.access.rights import check_may_create, may_manage, may_see, may_use
 from deepanalyze.accounts import Principal
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
@@ -57,7 +57,7 @@ class SourceDirectory:
             analysts_may_create=self._analysts_may_create,
         )
         wanted = DataSourceConfig(id or new_source_id(), type, name, dict(config), dict(metadata or {}))
-        with logged("create", wanted.id, type):
+        with logged("create", wanted.id, type, source_name=name):
             return await self._registry.register_data_source(
                 wanted,
                 test_connection=test_connection,
@@ -76,6 +76,8 @@ class SourceDirectory:
         except NotFound:
             source = None
         if source is None or not may_see(principal, source):
+            if source is not None:
+                hidden(source)
             raise NotFound(f"there is no data source {id_or_name[:80]!r}", param="source_id")
         return source
 
@@ -84,12 +86,8 @@ class SourceDirectory:
 
     async def delete(self, principal: Principal, id_or_name: str) -> str:
         source = self.get(principal, id_or_name)
-        if not may_manage(principal, source):
-            raise PermissionDenied(f"source {source.name!r} is shared; only an administrator may delete it")
-        if source.origin == "config":
-            raise PermissionDenied(
-                f"source {source.name!r} is declared in the configuration file; remove it there"
-            )
+        with refusals("delete", source):
+            _check_may_delete(principal, source)
         with operation("delete", source):
             await self._registry.unregister_data_source(source.id)
         return source.id
@@ -105,8 +103,9 @@ class SourceDirectory:
 
     def _usable(self, principal: Principal, id_or_name: str) -> StoredSource:
         source = self.get(principal, id_or_name)
-        if not may_use(principal, source):
-            raise PermissionDenied(f"source {source.name!r} is private to the user who made it")
+        with refusals("use", source):
+            if not may_use(principal, source):
+                raise PermissionDenied(f"source {source.name!r} is private to the user who made it")
         return source
 
     def _connector_class(self, type_name: str) -> type[DataSourceConnector]:
@@ -116,3 +115,12 @@ class SourceDirectory:
                 f"there is no source type {type_name[:80]!r}; use one of: {known}", param="type"
             )
         return self._registry.connector_class(type_name)
+
+
+def _check_may_delete(principal: Principal, source: StoredSource) -> None:
+    if not may_manage(principal, source):
+        raise PermissionDenied(f"source {source.name!r} is shared; only an administrator may delete it")
+    if source.origin == "config":
+        raise PermissionDenied(
+            f"source {source.name!r} is declared in the configuration file; remove it there"
+        )

@@ -9,6 +9,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from deepanalyze.api import (
+    audit,
     chat,
     data_sources,
     files,
@@ -21,6 +22,7 @@ from deepanalyze.api import (
     thread_files,
     threads,
 )
+from deepanalyze.api.audited import Audited
 from deepanalyze.api.auth import Authentication, documented
 from deepanalyze.api.bodies import BodyLimit
 from deepanalyze.api.edge import Edge
@@ -43,6 +45,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(Edge),
+            Middleware(Audited, trail=services.audit),
             Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
             Middleware(Authentication, accounts=services.accounts),
         ],
@@ -52,7 +55,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(health.router)
     # templates come first: `/v1/data-sources/templates` is no source's name
     sources = (templates, data_sources, source_contents, source_queries, source_transfers)
-    for resource in (models, files, *sources, chat, threads):
+    for resource in (models, files, *sources, chat, threads, audit):
         app.include_router(resource.router, prefix="/v1", dependencies=documented)
     app.include_router(thread_files.router, prefix="/v1")
     return app

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from deepanalyze.analysis.jobs import Analyses
     from deepanalyze.analysis.models.base import ModelCatalog
     from deepanalyze.analysis.threads import Threads
+    from deepanalyze.audit import AuditTrail
     from deepanalyze.health import Health
     from deepanalyze.settings import Settings
     from deepanalyze.urls import UrlSigner
@@ -33,5 +34,7 @@ class Services(Protocol):
     def models(self) -> ModelCatalog: ...
     @property
     def urls(self) -> UrlSigner: ...
+    @property
+    def audit(self) -> AuditTrail: ...
     @property
     def health(self) -> Health: ...
