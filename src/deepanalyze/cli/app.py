@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from deepanalyze import __version__
+from deepanalyze.cli.audit import audit
 from deepanalyze.cli.demo import demo
 from deepanalyze.cli.dev import dev
 from deepanalyze.cli.serve import serve
@@ -40,3 +41,4 @@ app.command()(serve)
 app.command()(demo)
 app.command()(dev)
 app.add_typer(sources)
+app.add_typer(audit)

@@ -52,7 +52,7 @@ def list_sources(
     """List the data sources."""
     from deepanalyze.cli.sources.asking import list_all
 
-    _run(list_all, url, api_key, config, data_dir)
+    ask(list_all, url, api_key, config, data_dir)
 
 
 @sources.command("test")
@@ -80,7 +80,7 @@ def try_source(
     async def work(asker: Asker) -> None:
         await try_it(asker, name, deep=deep, script=script, json=json)
 
-    _run(work, url, api_key, config, data_dir)
+    ask(work, url, api_key, config, data_dir)
 
 
 @sources.command("query")
@@ -111,7 +111,7 @@ def query(
     async def work(asker: Asker) -> None:
         await run_query(asker, name, sql, max_rows=max_rows, format=chosen.value, output=output)
 
-    _run(work, url, api_key, config, data_dir)
+    ask(work, url, api_key, config, data_dir)
 
 
 @sources.command("browse")
@@ -132,10 +132,10 @@ def browse(
     async def work(asker: Asker) -> None:
         await browse_it(asker, name, path)
 
-    _run(work, url, api_key, config, data_dir)
+    ask(work, url, api_key, config, data_dir)
 
 
-def _run(
+def ask(
     work: Callable[[Asker], Awaitable[None]],
     url: str | None,
     api_key: str | None,
