@@ -37,14 +37,14 @@ class Origin:
     async def settle(self) -> None:
         """Waits until the changes that were noted so far, and all before them, are durable; called once, before the
         answer. Raises InternalError when they cannot be written. For what was only read nobody waits: it is written
-        a few milliseconds later, and tried again while that fails.
+        soon, and tried again while that fails.
         """
         pending, self._pending = self._pending or [], None
         for future in pending:
             await asyncio.shield(future)
 
     def add(self, entry: Entry, *, change: bool) -> None:
-        future = self.trail.append(entry)
+        future = self.trail.append(entry, at_once=change)
         if change and self._pending is not None:
             self._pending.append(future)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from deepanalyze.audit.verification import Verification, Walk
 from deepanalyze.errors import DeepAnalyzeError, InternalError
 
 RETRY_S = 5.0
+GATHER_S = 0.05
 MAX_BATCH = 500
 MAX_WAITING = 10_000
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -26,8 +26,8 @@ log = structlog.get_logger()
 
 
 class AuditTrail:
-    """Entries are written in the order in which they came. What comes while a transaction runs shares the next one, so
-    that many at a time cost few.
+    """Entries are written in the order in which they came, each at once or, where nobody waits for it, together with
+    what comes within `GATHER_S`. What comes while a transaction runs shares the next one, so that many cost few.
 
     What cannot be written is kept in memory (`MAX_WAITING` entries at most) and tried again; meanwhile `append` fails
     at once, and `check` refuses.
@@ -52,6 +52,7 @@ class AuditTrail:
         self._clock = clock
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._closing = asyncio.Event()
         self._failure: DeepAnalyzeError | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -65,6 +66,7 @@ class AuditTrail:
         """Writes what still waits; what cannot be written is told in the log."""
         self._closing.set()
         self._wake.set()
+        self._hurry.set()
         if self._writer is not None:
             await self._writer
         for entry, _future in self._waiting:
@@ -72,7 +74,7 @@ class AuditTrail:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def append(self, entry: Entry) -> asyncio.Future[None]:
+    def append(self, entry: Entry, *, at_once: bool = True) -> asyncio.Future[None]:
         """Done when the entry is durable; fails with InternalError when it cannot be written now."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
@@ -84,6 +86,8 @@ class AuditTrail:
             future.set_exception(_unwritable(self._failure))
         self._waiting.append((entry, future))
         self._wake.set()
+        if at_once or len(self._waiting) >= MAX_BATCH:
+            self._hurry.set()
         return future
 
     def check(self) -> None:
@@ -99,14 +103,17 @@ class AuditTrail:
 
     async def _write_as_they_come(self) -> None:
         while self._waiting or not self._closing.is_set():
-            if not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
-            elif not await self._write_some():
-                if self._closing.is_set():
-                    return
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), RETRY_S)
+            await self._wake.wait()
+            await _set_within(self._hurry, GATHER_S)
+            self._wake.clear()
+            self._hurry.clear()
+            for _ in range(0, len(self._waiting), MAX_BATCH):  # what comes meanwhile wakes us again
+                if not await self._write_some():
+                    if await _set_within(self._closing, RETRY_S):
+                        return
+                    self._wake.set()
+                    self._hurry.set()
+                    break
 
     async def _write_some(self) -> bool:
         batch = self._waiting[:MAX_BATCH]
@@ -157,6 +164,14 @@ class AuditTrail:
         if removed:
             await self.append(Entry(self.now_ms(), "prune", "ok", details=f'{{"records": {removed}}}'))
         return removed
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _unwritable(failure: DeepAnalyzeError | None) -> InternalError:

@@ -64,8 +64,15 @@ def _prune(connection: Connection, before_ms: int, sign: Sign) -> int:
 
 def _head(connection: Connection) -> Mark | None:
     """Where the marks were tampered with, writing goes on behind all that is there, and verification tells."""
-    head = _mark(connection, "head")
-    newest = connection.scalar(select(func.max(audit_records.c.sequence))) or 0
+    newest_first = select(func.max(audit_records.c.sequence)).scalar_subquery()
+    on_head = audit_marks.c.name == "head"
+    query = select(newest_first, audit_marks).select_from(
+        select(1).subquery().outerjoin(audit_marks, on_head)
+    )
+    newest, *values = connection.execute(query).one()
+    head = None if values[0] is None else Mark(*values)
+    if newest is None:
+        return head
     if newest > (head.sequence if head else 0):
         return Mark("head", newest, head.mac if head else "", "")
     return head

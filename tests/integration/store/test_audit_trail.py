@@ -81,6 +81,18 @@ async def test_each_transaction_takes_all_that_waits(store: Store) -> None:
     assert len(sizes) <= 3
 
 
+async def test_what_nobody_waits_for_is_gathered_unless_something_urgent_comes(store: Store) -> None:
+    async with AuditTrail(store.audit, CHAIN) as trail:
+        reads = [trail.append(entry(n), at_once=False) for n in range(3)]
+        await asyncio.sleep(0.001)
+        reads.append(trail.append(entry(3), at_once=False))
+        assert not any(read.done() for read in reads)
+        await trail.append(entry(4))
+        assert all(read.done() for read in reads)
+        alone = trail.append(entry(5), at_once=False)
+        await asyncio.wait_for(alone, 10)
+
+
 async def test_the_chain_goes_on_after_a_restart(database_path: Path) -> None:
     for _ in range(3):
         async with open_store(database_path) as store, AuditTrail(store.audit, CHAIN) as trail:
@@ -193,25 +205,31 @@ class FullDisk:
 
     def __init__(self, store: Store) -> None:
         self.full = True
+        self.tried = asyncio.Event()
+        self.written = asyncio.Event()
         self._store = store
 
     async def append(self, entries, extend):  # type: ignore[no-untyped-def]
+        self.tried.set()
         if self.full:
             raise InternalError("the server's store failed: the disk is full; nothing was changed")
         await self._store.audit.append(entries, extend)
+        self.written.set()
 
 
 async def test_on_a_full_disk_changes_fail_reads_do_not_and_nothing_is_lost(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepanalyze.audit.trail.RETRY_S", 0.01)
+    monkeypatch.setattr("deepanalyze.audit.trail.RETRY_S", 0.05)
+    monkeypatch.setattr("deepanalyze.audit.trail.GATHER_S", 0.001)
     disk = FullDisk(store)
     async with AuditTrail(disk, CHAIN) as trail:  # type: ignore[arg-type]
         reading, changing = Origin(trail, request_id="r-1"), Origin(trail, request_id="r-2")
         with bound(reading):
             note("query")
             await reading.settle()
-        await asyncio.sleep(0.05)
+        await disk.tried.wait()
+        await asyncio.sleep(0)
         with bound(changing):
             with pytest.raises(InternalError, match="the disk is full"):
                 begin_change()
@@ -219,10 +237,12 @@ async def test_on_a_full_disk_changes_fail_reads_do_not_and_nothing_is_lost(
             with pytest.raises(InternalError, match="changes are refused until it can be"):
                 await changing.settle()
         disk.full = False
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(10):
+            await disk.written.wait()
+        await trail.append(entry(1))
         trail.check()
     async with AuditTrail(store.audit, CHAIN) as trail:
-        assert [r.entry.action for r in (await trail.find(Wanted()))[0]] == ["upload", "query"]
+        assert [r.entry.action for r in (await trail.find(Wanted()))[0]] == ["query", "upload", "query"]
 
 
 def entry(time_ms: int) -> Entry:
