@@ -82,5 +82,5 @@ class AuditRepository(Protocol):
 
     async def prune(self, before_ms: int, sign: Sign) -> int:
         """Removes what comes before the first record that is as young as `before_ms`, never the newest one, and leaves
-        a checkpoint; how many it removed.
+        a checkpoint. Some at a time, so that nobody waits long for the database; how many it removed.
         """

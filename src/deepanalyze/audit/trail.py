@@ -159,8 +159,11 @@ class AuditTrail:
         """Removes what is older than the retention, behind a signed checkpoint, and tells so in the trail."""
         if not self._retention_ms:
             return 0
+        removed = 0
+        before_ms = self.now_ms() - self._retention_ms
         async with self._whole:
-            removed = await self._repository.prune(self.now_ms() - self._retention_ms, self._chain.sign)
+            while some := await self._repository.prune(before_ms, self._chain.sign):
+                removed += some
         if removed:
             await self.append(Entry(self.now_ms(), "prune", "ok", details=f'{{"records": {removed}}}'))
         return removed

@@ -12,6 +12,7 @@ from deepanalyze.audit.records import Entry, Extend, Mark, MarkName, Record, Sig
 from deepanalyze.store.database import Database
 from deepanalyze.store.models import audit_marks, audit_records
 
+PRUNED_AT_ONCE = 5_000
 _ENTRY = tuple(field.name for field in fields(Entry))
 
 
@@ -51,10 +52,12 @@ class StoredAudit:
 def _prune(connection: Connection, before_ms: int, sign: Sign) -> int:
     """The checkpoint first: the triggers let go of what it covers only."""
     sequence = audit_records.c.sequence
-    kept = select(func.min(sequence)).where(audit_records.c.time_ms >= before_ms)
-    newest = select(func.max(sequence))
-    first_kept = connection.scalar(kept) or connection.scalar(newest)
-    query = select(audit_records).where(sequence < (first_kept or 0)).order_by(sequence.desc()).limit(1)
+    oldest, newest = connection.execute(select(func.min(sequence), func.max(sequence))).one()
+    if oldest is None:
+        return 0
+    kept = connection.scalar(select(func.min(sequence)).where(audit_records.c.time_ms >= before_ms))
+    first_kept = min(newest if kept is None else kept, oldest + PRUNED_AT_ONCE)
+    query = select(audit_records).where(sequence < first_kept).order_by(sequence.desc()).limit(1)
     last = connection.execute(query).one_or_none()
     if last is None:
         return 0

@@ -177,6 +177,15 @@ async def test_pruning_leaves_a_checkpoint_from_which_the_rest_is_verified(
         assert (await trail.verify()).first_broken == 4
 
 
+async def test_much_is_pruned_in_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepanalyze.store.audit.PRUNED_AT_ONCE", 3)
+    async with AuditTrail(store.audit, CHAIN, retention_days=1) as trail:
+        await written(trail, 11)
+        assert await trail.prune() == 10
+        found = await trail.verify()
+        assert (found.records, found.pruned_through, found.valid) == (2, 10, True)
+
+
 async def test_all_is_kept_by_default_and_the_newest_always(store: Store) -> None:
     async with AuditTrail(store.audit, CHAIN) as trail:
         await written(trail, 3)
@@ -198,6 +207,26 @@ async def test_filters_are_combined(trail: AuditTrail) -> None:
     assert await times(action="action-1", user_id="user-1") == [10]
     assert await times(since_ms=20, until_ms=40) == [30, 20]
     assert await times(source_id="ds-2") == await times(outcome="failed") == []
+
+
+async def test_details_are_redacted_and_bounded(trail: AuditTrail) -> None:
+    with bound(Origin(trail, request_id="r-1", client_address="::1", who=lambda: ("user-1", "key-1"))):
+        note(
+            "fetch",
+            details={"path": "https://a.example/b?sig=c2VjcmV0", "password": "open sesame"},
+            change=True,
+        )
+        note("fetch", details={"path": "x" * 10_000, "odd": "\ud800", "none": None, "many": ["y" * 99] * 999})
+        note("fetch", sql="SELECT \ud800", source_id="\ud800")
+    note("fetch")  # outside of any origin
+    await trail.append(entry(1))
+    found = [record.entry for record in (await trail.find(Wanted(action="fetch")))[0]][::-1]
+    assert len(found) == 3
+    assert (found[0].user_id, found[0].key_id, found[0].client_address) == ("user-1", "key-1", "::1")
+    assert "c2VjcmV0" not in found[0].details
+    assert "sesame" not in found[0].details
+    assert len(found[1].details) < 20_000
+    assert (await trail.verify()).valid
 
 
 class FullDisk:
