@@ -18,7 +18,9 @@ from typing import Any
 import structlog
 
 from deepanalyze.access import SourceAccess
-from deepanalyze.accounts import Accounts
+from deepanalyze.accounts import Accounts, FailedAttempts
+from deepanalyze.accounts.rates import RequestRate
+from deepanalyze.administration import Administration
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.jobs import Analyses
 from deepanalyze.analysis.limits import LoopLimits
@@ -38,6 +40,7 @@ from deepanalyze.health import Health
 from deepanalyze.sandbox import KernelLimits, KernelPool, Sandbox, open_sandbox
 from deepanalyze.settings import Settings
 from deepanalyze.store import Store, open_store
+from deepanalyze.telemetry import Telemetry
 from deepanalyze.urls import UrlSigner
 
 log = structlog.get_logger()
@@ -50,6 +53,9 @@ class Runtime:
     settings: Settings
     base_url: str
     accounts: Accounts
+    attempts: FailedAttempts
+    request_rate: RequestRate
+    administration: Administration
     sources: SourceAccess
     files: Files
     threads: Threads
@@ -58,6 +64,7 @@ class Runtime:
     urls: UrlSigner
     health: Health
     audit: AuditTrail
+    telemetry: Telemetry
     sandbox: Sandbox
     registry: DataSourceRegistry
     new_admin_key: str | None  # set when the first start made one; shown once, stored nowhere
@@ -134,6 +141,9 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             settings=settings,
             base_url=url,
             accounts=accounts,
+            attempts=FailedAttempts(settings.auth_failures_per_minute),
+            request_rate=RequestRate(settings.requests_per_minute),
+            administration=Administration(accounts, registry, threads, files),
             sources=sources,
             files=files,
             threads=threads,
@@ -142,10 +152,22 @@ async def open_runtime(settings: Settings, *, base_url: str | None = None) -> As
             urls=UrlSigner(_signing_key(credentials), url, settings.url_ttl_s),
             health=Health(_checks(store, sandbox, models)),
             audit=audit,
+            telemetry=_telemetry(registry, kernels),
             sandbox=sandbox,
             registry=registry,
             new_admin_key=new_admin_key,
         )
+
+
+def _telemetry(registry: DataSourceRegistry, kernels: KernelPool) -> Telemetry:
+    telemetry = Telemetry()
+    telemetry.watch("deepanalyze_kernels", "Kernels of generated code", kernels.counts)
+    telemetry.watch(
+        "deepanalyze_source_connections",
+        "Connections to data sources, of all sources together",
+        registry.connections,
+    )
+    return telemetry
 
 
 def _check_that_the_store_is_there(data_dir: DataDir) -> None:

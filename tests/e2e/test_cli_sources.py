@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.blob_sources import sas_config
+from tests.support.blob_sources import key_config, sas_config
 from tests.support.postgres_sources import run_sql
 from tests.support.processes import DEADLINE_S, deepanalyze, environment, run, started
 from tests.support.registering import register, register_database
@@ -306,3 +306,66 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(served: Served) -> None:
         complaints = process.stderr.read()
     assert complaints == ""
     assert process.returncode == 1
+
+
+def test_a_source_is_added_shown_changed_and_removed(served: Served, container: BlobContainer) -> None:
+    container.client.upload_blob("a/sales.csv", b"region,amount\nnorth,1\nsouth,2\n")
+    config = key_config(container)
+    secret = config.pop("account_key")
+    options = [f"--set={name}={value}" for name, value in config.items()]
+    added = served.remotely(
+        "add", "lake", "--type", "azure_blob", *options, "--secret", "account_key", typed=f"{secret}\n"
+    )
+    assert added.returncode == 0, added.stderr
+    assert "Next: deepanalyze sources browse lake" in added.stdout
+    shown = json.loads(served.remotely("show", "lake", "--json").stdout)
+    assert shown["config"]["account_key"] == "********"
+    assert secret not in added.stdout + added.stderr + json.dumps(shown)
+    assert "north" in served.remotely("preview", "lake", "a/sales.csv").stdout
+    stats = json.loads(served.remotely("stats", "lake", "a/sales.csv", "--json").stdout)
+    assert stats["row_count"] == 2
+    assert "amount" in served.remotely("stats", "lake", "a/sales.csv").stdout
+    edited = served.remotely("edit", "lake", "--name", "pond", "--set", "verify=false", "--json")
+    assert edited.returncode == 0, edited.stderr
+    assert (json.loads(edited.stdout)["name"], json.loads(edited.stdout)["config"]["verify"]) == (
+        "pond",
+        False,
+    )
+    wrong = served.remotely("edit", "pond", "--set", "verfy=false")
+    one_line(wrong, 1, "did you mean 'verify'")
+    one_line(served.remotely("remove", "pond"), 1, "has to be confirmed: pass --yes")
+    assert served.remotely("remove", "pond", "--yes").stdout == "pond is removed.\n"
+    one_line(served.remotely("show", "pond"), 1, "there is no data source 'pond'")
+
+
+def test_what_is_missing_for_a_source_is_told(served: Served) -> None:
+    one_line(served.remotely("add"), 1, "which type of source is it?")
+    one_line(served.remotely("add", "--type", "postgres"), 1, "postgresql")
+    one_line(served.remotely("add", "x", "--type", "local_file"), 1, "fill in config.root")
+    one_line(served.remotely("add", "x", "--type", "local_file", "--set", "root"), 1, "name=value")
+    one_line(served.remotely("edit", "sales"), 1, "nothing to change")
+
+
+def test_a_schema_is_shown(served: Served) -> None:
+    shown = served.remotely("schema", "sales")
+    assert shown.returncode == 0, shown.stderr
+    assert "orders" in shown.stdout
+    assert json.loads(served.remotely("schema", "sales", "--json").stdout)["relationships"] == []
+
+
+def test_files_are_fetched_and_replace_nothing(
+    served: Served, container: BlobContainer, tmp_path: Path
+) -> None:
+    for name in ("a/x 1.csv", "b/x 1.csv", "c.csv"):
+        container.client.upload_blob(name, name.encode())
+    with served.client() as client:
+        register(client, "lake", "azure_blob", key_config(container))
+    target = tmp_path / "out"
+    done = served.remotely("fetch", "lake", "**/*.csv", "--output", str(target))
+    assert done.returncode == 0, done.stderr
+    files = {str(path.relative_to(target)): path.read_text() for path in target.rglob("*") if path.is_file()}
+    assert files == {"a/x 1.csv": "a/x 1.csv", "b/x 1.csv": "b/x 1.csv", "c.csv": "c.csv"}
+    again = served.remotely("fetch", "lake", "c.csv", "--output", str(target))
+    one_line(again, 1, "c.csv exists already; nothing is replaced")
+    with served.client() as client:
+        assert client.get("/v1/threads").json()["data"] == []

@@ -28,7 +28,7 @@ def deepanalyze(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "deepanalyze", *arguments]
 
 
-def run(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def run(home: Path, *arguments: str, typed: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         deepanalyze(*arguments),
         env=environment(home, **more),
@@ -36,7 +36,7 @@ def run(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
-        stdin=subprocess.DEVNULL,
+        input=typed,
         check=False,
     )
 
@@ -65,6 +65,12 @@ class Running:
             self.lines.append(line)
             if text in line:
                 return line
+
+    def rest(self) -> str:
+        """All that it says until its output ends."""
+        while (line := self._queue.get(timeout=DEADLINE_S)) is not None:
+            self.lines.append(line)
+        return "".join(self.lines)
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from deepanalyze.access.drafts import Verdict, judge, no_type
 from deepanalyze.access.operations import hidden, logged, operation, refusals
-from deepanalyze.access.rights import check_may_create, may_manage, may_see, may_use
+from deepanalyze.access.rights import check_may_create, check_may_set, may_manage, may_see, may_use
 from deepanalyze.accounts import Principal
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
+from deepanalyze.datasources.changes import SourceChange
 from deepanalyze.datasources.names import check_name, new_source_id
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
@@ -84,10 +86,51 @@ class SourceDirectory:
     def public_config(self, source: StoredSource) -> dict[str, Any]:
         return self._registry.public_config(source)
 
+    def validate(
+        self, principal: Principal, *, type: str | None, name: str | None, config: Mapping[str, Any]
+    ) -> Verdict:
+        """Of a description that may be incomplete; nothing is connected or stored."""
+        known = sorted(self._registry.types())
+        if type is None:
+            return no_type(known, None)
+        try:
+            connector_class = self._connector_class(type)
+        except InvalidRequest as error:
+            return no_type(known, error)
+        check_may_set(principal, connector_class, config)
+        return judge(connector_class, name, config)
+
+    async def update(
+        self,
+        principal: Principal,
+        id_or_name: str,
+        change: SourceChange,
+        *,
+        expected_version: int | None = None,
+    ) -> StoredSource:
+        """For who may manage it, with values that this user may set."""
+        source = self.get(principal, id_or_name)
+        with refusals("change", source):
+            self._check_may_change(principal, source, "change")
+            if change.config is not None:
+                check_may_set(principal, self._connector_class(source.type), change.config)
+        with operation("change", source):
+            return await self._registry.update_data_source(
+                source.id, change, expected_version=expected_version
+            )
+
+    def _check_may_change(self, principal: Principal, source: StoredSource, verb: str) -> None:
+        if not may_manage(principal, source):
+            raise PermissionDenied(f"source {source.name!r} is shared; only an administrator may {verb} it")
+        if source.origin == "config":
+            raise PermissionDenied(
+                f"source {source.name!r} is declared in the configuration file; {verb} it there"
+            )
+
     async def delete(self, principal: Principal, id_or_name: str) -> str:
         source = self.get(principal, id_or_name)
         with refusals("delete", source):
-            _check_may_delete(principal, source)
+            self._check_may_change(principal, source, "delete")
         with operation("delete", source):
             await self._registry.unregister_data_source(source.id)
         return source.id
@@ -115,12 +158,3 @@ class SourceDirectory:
                 f"there is no source type {type_name[:80]!r}; use one of: {known}", param="type"
             )
         return self._registry.connector_class(type_name)
-
-
-def _check_may_delete(principal: Principal, source: StoredSource) -> None:
-    if not may_manage(principal, source):
-        raise PermissionDenied(f"source {source.name!r} is shared; only an administrator may delete it")
-    if source.origin == "config":
-        raise PermissionDenied(
-            f"source {source.name!r} is declared in the configuration file; remove it there"
-        )

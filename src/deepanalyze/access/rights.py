@@ -40,7 +40,7 @@ def check_may_create(
     shared: bool | None,
     analysts_may_create: bool,
 ) -> None:
-    _refuse_references(config)
+    check_may_set(principal, connector_class, config)
     if principal.is_admin:
         return
     if not analysts_may_create:
@@ -51,6 +51,15 @@ def check_may_create(
         )
     if connector_class.admin_only:
         raise PermissionDenied(f"only administrators may add sources of type {type_name!r}", param="type")
+
+
+def check_may_set(
+    principal: Principal, connector_class: type[DataSourceConnector], config: Mapping[str, Any]
+) -> None:
+    """Whether this user may set these fields, of a source that is new or the user's own."""
+    _refuse_references(config)
+    if principal.is_admin:
+        return
     for name in sorted(connector_class.admin_only_in(config)):
         raise PermissionDenied(
             f"only administrators may set {name!r}; give explicit credentials instead",

@@ -73,10 +73,39 @@ class Principal:
         return "*" in self.sources or source_id in self.sources
 
 
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """The ids of what goes with its user."""
+
+    threads: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()  # private ones; what a user shared stays
+
+
 class AccountRepository(Protocol):
     """What must survive a restart; implemented by the store."""
 
-    async def add_user(self, user: User) -> None: ...
+    async def add_user(self, user: User, key: ApiKey | None = None) -> None:
+        """With a first key or none, in one transaction. Raises AlreadyExists when the name is taken."""
+
+    async def update_user(
+        self,
+        user_id: str,
+        *,
+        name: str | None = None,
+        role: Role | None = None,
+        grants: Sequence[Grant] | None = None,
+    ) -> User:
+        """Changes what is given, in one transaction, and returns the user as it is then. Raises NotFound,
+        AlreadyExists for the name, and PermissionDenied where no administrator would be left.
+        """
+
+    async def belongings(self, user_id: str) -> Belongings: ...
+    async def delete_user(self, user_id: str) -> Belongings:
+        """In one transaction: the user with keys, private sources, threads and files. Returns what went. Raises
+        NotFound, and PermissionDenied for the last administrator.
+        """
+
     async def get_user(self, user_id: str) -> User | None: ...
     async def find_user(self, name: str) -> User | None: ...
     async def list_users(self) -> Sequence[User]: ...
@@ -84,6 +113,7 @@ class AccountRepository(Protocol):
     async def find_key(self, digest: str) -> tuple[ApiKey, User] | None:
         """The key and its user; every request asks this."""
 
+    async def get_key(self, key_id: str) -> ApiKey | None: ...
     async def list_keys(self, user_id: str | None = None) -> Sequence[ApiKey]: ...
     async def revoke_key(self, key_id: str, at: int) -> bool: ...
     async def touch_key(self, key_id: str, at: int) -> None: ...

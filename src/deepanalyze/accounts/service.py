@@ -13,13 +13,22 @@ from typing import get_args
 
 import structlog
 
-from deepanalyze.accounts.records import AccountRepository, ApiKey, Grant, Principal, Role, User
+from deepanalyze.accounts.records import (
+    AccountRepository,
+    ApiKey,
+    Belongings,
+    Grant,
+    Principal,
+    Role,
+    User,
+)
 from deepanalyze.errors import (
     ConfigurationError,
     DeepAnalyzeError,
     InvalidApiKey,
     InvalidRequest,
     NotFound,
+    PermissionDenied,
 )
 
 log = structlog.get_logger()
@@ -30,6 +39,7 @@ KEY_BYTES = 32
 MIN_CONFIGURED_KEY_LENGTH = 16
 TOUCH_INTERVAL_S = 60
 _SHOWN_CHARACTERS = len(KEY_PREFIX) + 4
+_GENERATED_ID = re.compile(r"user-[0-9a-f]{24}")
 _USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
 
@@ -65,44 +75,98 @@ class Accounts:
 
     async def create_user(self, name: str, *, role: Role = "analyst", grants: Sequence[Grant] = ()) -> User:
         """Raises AlreadyExists when the name is taken."""
-        if not _USER_NAME.fullmatch(name):
-            raise InvalidRequest(
-                f"{name[:80]!r} cannot be a user's name: 1 to 64 letters, digits and . _ @ + -, "
-                "beginning with a letter or digit",
-                param="name",
-            )
-        if role not in get_args(Role):
-            raise InvalidRequest(f"{role!r} is no role; roles are admin and analyst", param="role")
-        user = User(f"user-{secrets.token_hex(12)}", name, role, tuple(grants), self._now())
+        user = self._new_user(name, role, grants)
         await self._repository.add_user(user)
         return user
+
+    async def create_user_with_key(
+        self,
+        name: str,
+        key_name: str,
+        *,
+        role: Role = "analyst",
+        grants: Sequence[Grant] = (),
+        expires_at: int | None = None,
+        sources: Sequence[str] = ("*",),
+    ) -> tuple[User, ApiKey, str]:
+        """Both or neither; otherwise as `create_user` and `create_key`."""
+        user = self._new_user(name, role, grants)
+        stored, key = self._new_key(user, key_name, expires_at, sources)
+        await self._repository.add_user(user, stored)
+        return user, stored, key
+
+    async def users(self) -> Sequence[User]:
+        return await self._repository.list_users()
+
+    async def find_user(self, id_or_name: str) -> User | None:
+        return await self._repository.get_user(id_or_name) or await self._repository.find_user(id_or_name)
+
+    async def user(self, id_or_name: str) -> User:
+        """Raises NotFound."""
+        user = await self.find_user(id_or_name)
+        if user is None:
+            raise NotFound(f"there is no user {id_or_name[:80]!r}", param="user")
+        return user
+
+    async def change_user(
+        self,
+        id_or_name: str,
+        *,
+        name: str | None = None,
+        role: Role | None = None,
+        grants: Sequence[Grant] | None = None,
+    ) -> User:
+        """What is None stays. The next request of any of the user's keys goes by it. Raises AlreadyExists for the
+        name, and PermissionDenied where no administrator would be left.
+        """
+        user = await self.user(id_or_name)
+        if name is not None:
+            _check_name(name)
+        if name not in (None, user.name) or role not in (None, user.role):
+            self._check_not_configured(user)
+        return await self._repository.update_user(user.id, name=name, role=role, grants=grants)
+
+    async def belongings(self, user: User) -> Belongings:
+        return await self._repository.belongings(user.id)
+
+    async def check_removable(self, user: User) -> None:
+        """Raises PermissionDenied as `delete_user` would."""
+        self._check_not_configured(user)
+        admins = [other.id for other in await self._repository.list_users() if other.role == "admin"]
+        if admins == [user.id]:
+            raise PermissionDenied(
+                f"user {user.name!r} is the last administrator of this server; make another one first"
+            )
+
+    async def delete_user(self, user: User) -> Belongings:
+        """With keys and belongings, as far as the store goes; returns what else is to be removed."""
+        self._check_not_configured(user)
+        return await self._repository.delete_user(user.id)
 
     async def create_key(
         self, user_id: str, name: str, *, expires_at: int | None = None, sources: Sequence[str] = ("*",)
     ) -> tuple[ApiKey, str]:
         """The second of the pair is the key itself; only its digest is kept, so it cannot be shown again."""
-        if expires_at is not None and expires_at <= self._now():
-            raise InvalidRequest("expires_at lies in the past", param="expires_at")
         user = await self._repository.get_user(user_id)
         if user is None:
             raise NotFound(f"there is no user {user_id!r}", param="user")
-        key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
-        stored = ApiKey(
-            id=f"key-{secrets.token_hex(12)}",
-            user_id=user.id,
-            name=name,
-            prefix=key[:_SHOWN_CHARACTERS],
-            digest=_digest(key),
-            created_at=self._now(),
-            expires_at=expires_at,
-            sources=tuple(sources),
-        )
+        stored, key = self._new_key(user, name, expires_at, sources)
         await self._repository.add_key(stored)
         return stored, key
 
+    async def keys(self, user: User | None = None) -> Sequence[ApiKey]:
+        return await self._repository.list_keys(None if user is None else user.id)
+
+    async def key(self, key_id: str) -> ApiKey:
+        """Raises NotFound."""
+        key = await self._repository.get_key(key_id)
+        if key is None:
+            raise NotFound(f"there is no API key {key_id[:80]!r}")
+        return key
+
     async def revoke_key(self, key_id: str) -> None:
         if not await self._repository.revoke_key(key_id, self._now()):
-            raise NotFound(f"there is no API key {key_id!r}")
+            raise NotFound(f"there is no API key {key_id[:80]!r}")
 
     async def ensure_admin(self, configured_key: str | None) -> str | None:
         """Called at start: makes sure that an admin can come in.
@@ -114,16 +178,54 @@ class Accounts:
             raise ConfigurationError(
                 f"the admin API key must have at least {MIN_CONFIGURED_KEY_LENGTH} characters"
             )
-        admin = await self._repository.find_user(ADMIN_NAME)
-        if admin is None:
-            admin = await self.create_user(ADMIN_NAME, role="admin")
+        if configured_key is None and await self._some_admin_has_a_key():
+            return None
+        admin = await self._first_admin()
         if configured_key is not None:
             self._configured = _ConfiguredKey(_digest(configured_key), admin)
             return None
-        if await self._some_admin_has_a_key():
-            return None
         _, key = await self.create_key(admin.id, "made at first start")
         return key
+
+    async def _first_admin(self) -> User:
+        admin = await self._repository.find_user(ADMIN_NAME)
+        if admin is None:
+            return await self.create_user(ADMIN_NAME, role="admin")
+        if admin.role == "admin":
+            return admin
+        log.warning("the first admin was demoted, and is an administrator again", user_id=admin.id)
+        return await self._repository.update_user(admin.id, role="admin")
+
+    def _new_user(self, name: str, role: Role, grants: Sequence[Grant]) -> User:
+        _check_name(name)
+        if role not in get_args(Role):
+            raise InvalidRequest(f"{role!r} is no role; roles are admin and analyst", param="role")
+        return User(f"user-{secrets.token_hex(12)}", name, role, tuple(grants), self._now())
+
+    def _new_key(
+        self, user: User, name: str, expires_at: int | None, sources: Sequence[str]
+    ) -> tuple[ApiKey, str]:
+        if expires_at is not None and expires_at <= self._now():
+            raise InvalidRequest("expires_at lies in the past", param="expires_at")
+        key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+        stored = ApiKey(
+            id=f"key-{secrets.token_hex(12)}",
+            user_id=user.id,
+            name=name,
+            prefix=key[:_SHOWN_CHARACTERS],
+            digest=_digest(key),
+            created_at=self._now(),
+            expires_at=expires_at,
+            sources=tuple(sources),
+        )
+        return stored, key
+
+    def _check_not_configured(self, user: User) -> None:
+        if self._configured is not None and self._configured.admin.id == user.id:
+            raise PermissionDenied(
+                f"user {user.name!r} is who the configured key (admin_api_key) acts for; it keeps its name and role "
+                "and cannot be deleted while that setting is there"
+            )
 
     async def _some_admin_has_a_key(self) -> bool:
         admins = {user.id for user in await self._repository.list_users() if user.role == "admin"}
@@ -154,3 +256,14 @@ class Accounts:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _check_name(name: str) -> None:
+    if not _USER_NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"{name[:80]!r} cannot be a user's name: 1 to 64 letters, digits and . _ @ + -, "
+            "beginning with a letter or digit",
+            param="name",
+        )
+    if _GENERATED_ID.fullmatch(name):
+        raise InvalidRequest(f"{name!r} has the form of a user's id; choose another name", param="name")

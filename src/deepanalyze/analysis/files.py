@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -90,6 +90,14 @@ class Files:
         file = await self.get(principal, file_id)
         await self._repository.delete_file(file.id)
         await asyncio.to_thread(self._path(file.id).unlink, missing_ok=True)
+
+    async def forget(self, file_ids: Iterable[str]) -> None:
+        """Removes the bytes of files whose rows are gone. What resists is removed at the next start."""
+        for file_id in file_ids:
+            try:
+                await asyncio.to_thread(self._path(file_id).unlink, missing_ok=True)
+            except OSError as error:
+                log.warning("file could not be removed", file_id=file_id, error=str(error))
 
     async def clean_orphans(self) -> int:
         """Called once at start, before any upload: removes what a crash left without a row. Returns how many."""

@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ThreadStats:
+    """`recent` ones were used within the hour, `old` ones before that, `expired` ones wait to be removed."""
+
     total_threads: int
+    recent_threads: int
+    old_threads: int
     expired_threads: int
     workspace_bytes: int
 
@@ -94,6 +98,10 @@ class Threads:
         thread = await self.get(principal, thread_id)
         await self._remove(thread.id)
 
+    @property
+    def ttl_hours(self) -> float:
+        return self._ttl_s / _HOUR_S
+
     def workspace(self, thread_id: str) -> Workspace:
         own = self._directory / thread_id
         return Workspace(own / "work", own / "staging", owner_uid=sandbox_uid(thread_id))
@@ -106,11 +114,7 @@ class Threads:
         expired = [thread.id for thread in await self._repository.expired_threads(now)]
         removed = []
         for thread_id in expired:
-            try:
-                await self._remove(thread_id)
-            except OSError as error:  # one that resists must not keep the others
-                log.warning("workspace could not be removed", thread_id=thread_id, error=str(error))
-            else:
+            if await self._remove_or_warn(thread_id):
                 removed.append(thread_id)
         return removed
 
@@ -125,14 +129,34 @@ class Threads:
         return len(orphans)
 
     async def stats(self) -> ThreadStats:
+        now = int(self._clock())
         ids = await self._repository.all_thread_ids()
-        expired = await self._repository.expired_threads(int(self._clock()))
+        expired = len(await self._repository.expired_threads(now))
+        unused = len(await self._repository.expired_threads(max(now, now + self._ttl_s - _HOUR_S)))
         size = await asyncio.to_thread(lambda: sum(self.workspace(thread_id).size() for thread_id in ids))
-        return ThreadStats(len(ids), len(expired), size)
+        return ThreadStats(len(ids), max(0, len(ids) - unused), max(0, unused - expired), expired, size)
+
+    async def end(self, thread_ids: Iterable[str]) -> None:
+        """Ends what uses these threads, and leaves them there."""
+        for thread_id in thread_ids:
+            for tell in self.on_delete:
+                await tell(thread_id)
+
+    async def forget(self, thread_ids: Iterable[str]) -> None:
+        """Removes what is left of threads whose rows are gone. What resists is removed at the next start."""
+        for thread_id in thread_ids:
+            await self._remove_or_warn(thread_id)
+
+    async def _remove_or_warn(self, thread_id: str) -> bool:
+        try:
+            await self._remove(thread_id)
+        except OSError as error:  # one that resists must not keep the others
+            log.warning("workspace could not be removed", thread_id=thread_id, error=str(error))
+            return False
+        return True
 
     async def _remove(self, thread_id: str) -> None:
-        for tell in self.on_delete:
-            await tell(thread_id)
+        await self.end([thread_id])
         # The row goes first: after a crash in between, the directory is an orphan that the next start removes.
         await self._repository.delete_thread(thread_id)
         await asyncio.to_thread(remove_tree, self._directory / thread_id)

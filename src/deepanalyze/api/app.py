@@ -9,11 +9,13 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from deepanalyze.api import (
+    api_keys,
     audit,
     chat,
     data_sources,
     files,
     health,
+    metrics,
     models,
     source_contents,
     source_queries,
@@ -21,6 +23,8 @@ from deepanalyze.api import (
     templates,
     thread_files,
     threads,
+    upkeep,
+    users,
 )
 from deepanalyze.api.audited import Audited
 from deepanalyze.api.auth import Authentication, documented
@@ -44,18 +48,25 @@ def create_app(services: Services) -> FastAPI:
         static_url="/docs-files",
         redirect_slashes=False,
         middleware=[
-            Middleware(Edge),
+            Middleware(Edge, telemetry=services.telemetry),
             Middleware(Audited, trail=services.audit),
             Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
-            Middleware(Authentication, accounts=services.accounts),
+            Middleware(
+                Authentication,
+                accounts=services.accounts,
+                attempts=services.attempts,
+                rate=services.request_rate,
+                open_metrics=services.settings.metrics_open,
+            ),
         ],
     )
     app.state.services = services
     add_error_handlers(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     # templates come first: `/v1/data-sources/templates` is no source's name
     sources = (templates, data_sources, source_contents, source_queries, source_transfers)
-    for resource in (models, files, *sources, chat, threads, audit):
+    for resource in (models, files, *sources, chat, threads, users, api_keys, upkeep, audit):
         app.include_router(resource.router, prefix="/v1", dependencies=documented)
     app.include_router(thread_files.router, prefix="/v1")
     return app

@@ -11,8 +11,9 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deepanalyze.accounts import Accounts, Principal
-from deepanalyze.errors import InvalidApiKey
+from deepanalyze.accounts import Accounts, FailedAttempts, Principal
+from deepanalyze.accounts.rates import RequestRate
+from deepanalyze.errors import InvalidApiKey, PermissionDenied
 from deepanalyze.logging import bind_request
 
 _SIGNED = re.compile(r"/v1/threads/[^/]+/files/.+", re.DOTALL)
@@ -26,21 +27,47 @@ documented = [Depends(_bearer), Depends(_api_key)]
 class Authentication:
     """Pure ASGI, so that a wrong key is told before the body is read, and no route can be forgotten."""
 
-    def __init__(self, app: ASGIApp, *, accounts: Accounts) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        accounts: Accounts,
+        attempts: FailedAttempts,
+        rate: RequestRate,
+        open_metrics: bool,
+    ) -> None:
         self._app = app
         self._accounts = accounts
+        self._attempts = attempts
+        self._rate = rate
+        self._open_metrics = open_metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _needs_key(scope):
-            principal = await self._accounts.authenticate(_key(Headers(scope=scope)))
+        if scope["type"] == "http" and self._needs_key(scope):
+            principal = await self._authenticated(scope, _key(Headers(scope=scope)))
             scope["state"]["principal"] = principal
             bind_request(scope["state"]["request_id"], principal.user_id)
+            self._rate.take(principal)
         await self._app(scope, receive, send)
 
+    def _needs_key(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if path == "/metrics":
+            return not self._open_metrics
+        return (path == "/v1" or path.startswith("/v1/")) and not is_signed_link(scope)
 
-def _needs_key(scope: Scope) -> bool:
-    path = scope["path"]
-    return (path == "/v1" or path.startswith("/v1/")) and not is_signed_link(scope)
+    async def _authenticated(self, scope: Scope, key: str) -> Principal:
+        if scope.get("client") is None:  # asked without a socket, in this process
+            return await self._accounts.authenticate(key)
+        address = scope["client"][0]
+        self._attempts.check(address, key)
+        try:
+            principal = await self._accounts.authenticate(key)
+        except InvalidApiKey:
+            self._attempts.failed(address, key)
+            raise
+        self._attempts.accepted(key)
+        return principal
 
 
 def is_signed_link(scope: Scope) -> bool:
@@ -68,3 +95,16 @@ async def _current_principal(request: Request) -> Principal:
 
 
 CurrentPrincipal = Annotated[Principal, Depends(_current_principal)]
+
+
+async def _current_admin(principal: CurrentPrincipal) -> Principal:
+    if not principal.is_admin:
+        raise PermissionDenied("only administrators may do this")
+    if "*" not in principal.sources:  # it could make itself a key that is not
+        raise PermissionDenied(
+            "this API key is narrowed to some sources, and administration needs one that is not"
+        )
+    return principal
+
+
+for_admins = [Depends(_current_admin)]

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/chat", tags=["chat"], route_class=JsonRoute)
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream`, OpenAI's chunks as server-sent events, ended by `data: [DONE]`",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": {}}},
     }
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from deepanalyze.api.auth import CurrentPrincipal
@@ -13,12 +13,14 @@ from deepanalyze.api.bodies import JsonRoute
 from deepanalyze.api.context import Runtime
 from deepanalyze.api.errors import error_object, request_id_of
 from deepanalyze.api.pagination import Cursor, Limit, cut, page
-from deepanalyze.api.schemas import DataSource, DataSourceDeleted, Page, failures
+from deepanalyze.api.schemas import DataSource, DataSourceDeleted, Page, Validation, failures
 from deepanalyze.api.services import Services
 from deepanalyze.api.source_contents import SourceId
 from deepanalyze.api.source_schemas import ConnectionTest
 from deepanalyze.api.streaming import while_connected
+from deepanalyze.datasources.changes import SourceChange
 from deepanalyze.datasources.repository import StoredSource
+from deepanalyze.errors import InvalidRequest
 
 router = APIRouter(prefix="/data-sources", tags=["data sources"], route_class=JsonRoute)
 
@@ -49,6 +51,54 @@ class NewDataSource(BaseModel):
     shared: bool | None = Field(default=None, description="for all who have a grant; only administrators may")
 
 
+class SourceChanges(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"name": "sales", "config": {"query_timeout_s": 60}}}
+    )
+
+    name: str | None = Field(default=None, description="a new name")
+    config: dict[str, JsonValue] | None = Field(
+        default=None,
+        description="only the fields that change; secrets that are left out, or sent masked, are kept; null takes a "
+        "field away",
+    )
+    metadata: dict[str, JsonValue] | None = Field(default=None, description="in place of what was there")
+    test_connection: bool = Field(
+        default=True, description="whether to connect with a changed config before it is stored"
+    )
+
+
+class Draft(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "example": {"type": "postgresql", "name": "sales", "config": {"hst": "db.example.com"}}
+        },
+    )
+
+    type: str | None = None
+    name: str | None = None
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+IfMatch = Annotated[
+    str | None,
+    Header(description="the `ETag` that an answer gave; the change is refused when it has another now"),
+]
+
+
+@router.post(
+    "/validate",
+    summary="Check the description of a data source, complete or not, and say what to fill in next",
+    response_model=Validation,
+    responses=failures(403),
+)
+async def validate(body: Draft, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
+    """Stores nothing and connects nowhere."""
+    found = runtime.sources.validate(principal, type=body.type, name=body.name, config=body.config)
+    return dataclasses.asdict(found)
+
+
 @router.post(
     "",
     summary="Add a data source, after connecting to it",
@@ -57,7 +107,7 @@ class NewDataSource(BaseModel):
     responses=failures(400, 403, 409, 424, 504),
 )
 async def create(
-    body: NewDataSource, runtime: Runtime, principal: CurrentPrincipal, request: Request
+    body: NewDataSource, runtime: Runtime, principal: CurrentPrincipal, request: Request, response: Response
 ) -> dict[str, Any]:
     """Validates the config, then connects, then stores. What fails is not stored, and the answer says why."""
     creating = runtime.sources.create(
@@ -70,7 +120,7 @@ async def create(
         test_connection=body.test_connection,
         shared=body.shared,
     )
-    return _source(runtime, await while_connected(request, creating))
+    return _tagged(response, runtime, await while_connected(request, creating))
 
 
 @router.get(
@@ -98,8 +148,34 @@ async def list_sources(
     response_model=DataSource,
     responses=failures(404),
 )
-async def get_source(id: SourceId, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
-    return _source(runtime, runtime.sources.get(principal, id))
+async def get_source(
+    id: SourceId, runtime: Runtime, principal: CurrentPrincipal, response: Response
+) -> dict[str, Any]:
+    """Its `ETag` is for `If-Match` when it is changed."""
+    return _tagged(response, runtime, runtime.sources.get(principal, id))
+
+
+@router.patch(
+    "/{id}",
+    summary="Change a data source",
+    response_model=DataSource,
+    responses=failures(400, 403, 404, 409, 412, 424, 504),
+)
+async def change(
+    id: SourceId,
+    body: SourceChanges,
+    runtime: Runtime,
+    principal: CurrentPrincipal,
+    request: Request,
+    response: Response,
+    if_match: IfMatch = None,
+) -> dict[str, Any]:
+    """What is left out stays as it is, secrets too. A changed config is validated and connected with before it is
+    stored; what fails changes nothing. Running work ends with the old connection, later work has the new one.
+    """
+    wanted = SourceChange(body.name, body.config, body.metadata, body.test_connection)
+    changing = runtime.sources.update(principal, id, wanted, expected_version=_version(if_match))
+    return _tagged(response, runtime, await while_connected(request, changing))
 
 
 @router.delete(
@@ -141,6 +217,21 @@ async def check(
         "error": result.error and error_object(result.error, request_id_of(request)),
         "certificate": result.certificate and dataclasses.asdict(result.certificate),
     }
+
+
+def _tagged(response: Response, runtime: Services, source: StoredSource) -> dict[str, Any]:
+    response.headers["ETag"] = f'"{source.version}"'
+    return _source(runtime, source)
+
+
+def _version(if_match: str | None) -> int | None:
+    """Raises InvalidRequest for what is no ETag of ours; `*` matches whatever is there."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = if_match.strip().removeprefix("W/").strip('"')
+    if not tag.isascii() or not tag.isdecimal() or len(tag) > 18:
+        raise InvalidRequest("If-Match is no ETag that this server gave", param="If-Match")
+    return int(tag)
 
 
 def _source(runtime: Services, source: StoredSource) -> dict[str, Any]:

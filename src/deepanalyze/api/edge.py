@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deepanalyze.api.errors import error_response
 from deepanalyze.errors import DeepAnalyzeError, InternalError
 from deepanalyze.logging import bind_request
+from deepanalyze.telemetry import Telemetry
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -25,8 +26,9 @@ class Edge:
     What no handler knows becomes `internal_error`; the traceback goes to the log only.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry) -> None:
         self._app = app
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,14 +38,23 @@ class Edge:
         request_id = given if _WELL_FORMED.fullmatch(given) else f"req-{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
         bind_request(request_id)
-        await _Answer(self._app, scope, receive, send, request_id).run()
+        await _Answer(self._app, self._telemetry, scope, receive, send, request_id).run()
 
 
 class _Answer:
     """One request on its way: what has been sent so far decides what can still be said."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        telemetry: Telemetry,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+    ) -> None:
         self._app = app
+        self._telemetry = telemetry
         self._scope = scope
         self._receive = receive
         self._raw_send = send
@@ -76,11 +87,21 @@ class _Answer:
 
     def _record(self, started: float) -> None:
         path = self._scope["path"]
+        seconds = time.perf_counter() - started
+        self._telemetry.answered(self._scope["method"], _route(self._scope), self._status, seconds)
         record = log.debug if path.startswith("/health") and self._status < 400 else log.info
         record(
             "request",  # never with its query string: links are signed there
             method=self._scope["method"],
             path=path,
             status=self._status or None,
-            duration_ms=round((time.perf_counter() - started) * 1000, 1),
+            duration_ms=round(seconds * 1000, 1),
         )
+
+
+def _route(scope: Scope) -> str:
+    """As the OpenAPI document has it. The router keeps it without the prefix that it was included under."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    if path is None:
+        return "unknown"
+    return f"/v1{path}" if scope["path"].startswith("/v1/") and not path.startswith("/v1/") else path

@@ -43,7 +43,7 @@ _UPLOAD: dict[str, Any] = {
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The bytes, or some of them with 206",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 

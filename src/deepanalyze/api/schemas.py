@@ -105,6 +105,36 @@ class DataSourceDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
+class ValidationProblem(BaseModel):
+    param: str | None
+    message: str
+    hint: str | None = Field(description="what the field is for")
+
+
+class Validation(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "valid": False,
+                "errors": [
+                    {
+                        "param": "config.hst",
+                        "message": "is not a parameter; did you mean 'host'?",
+                        "hint": None,
+                    }
+                ],
+                "missing": ["database", "user"],
+                "next": "config.hst is not a parameter; did you mean 'host'?",
+            }
+        }
+    )
+
+    valid: bool
+    errors: list[ValidationProblem]
+    missing: list[str] = Field(description="required parameters of the config that are not there yet")
+    next: str = Field(description="what to do or fill in next, as one sentence")
+
+
 class Item(BaseModel):
     name: str
     path: str = Field(description="what `path` or `table` of a reference takes")
@@ -226,7 +256,7 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For `responses=`: the errors of a route, besides those that any route may answer."""
     return {
         status: {"model": ErrorAnswer, "description": _MEANING[status]}
-        for status in sorted({401, 413, 422, 500, *statuses})
+        for status in sorted({401, 413, 422, 429, 500, *statuses})
     }
 
 
@@ -236,6 +266,7 @@ _MEANING = {
     403: "Not allowed for this user",
     404: "There is no such thing, or not for this user",
     409: "The name or id is taken, or the work was cancelled",
+    412: "It was changed meanwhile",
     413: "Too large",
     416: "The file has no such bytes",
     422: "The body or a parameter is not valid",

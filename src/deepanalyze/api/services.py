@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from deepanalyze.access import SourceAccess
-    from deepanalyze.accounts import Accounts
+    from deepanalyze.accounts import Accounts, FailedAttempts
+    from deepanalyze.accounts.rates import RequestRate
+    from deepanalyze.administration import Administration
     from deepanalyze.analysis.files import Files
     from deepanalyze.analysis.jobs import Analyses
     from deepanalyze.analysis.models.base import ModelCatalog
     from deepanalyze.analysis.threads import Threads
     from deepanalyze.audit import AuditTrail
+    from deepanalyze.datasources import DataSourceRegistry
     from deepanalyze.health import Health
     from deepanalyze.settings import Settings
-    from deepanalyze.urls import UrlSigner
+    from deepanalyze.telemetry import Telemetry
+from deepanalyze.urls import UrlSigner
 
 
 class Services(Protocol):
@@ -22,6 +26,14 @@ class Services(Protocol):
     def settings(self) -> Settings: ...
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def attempts(self) -> FailedAttempts: ...
+    @property
+    def request_rate(self) -> RequestRate: ...
+    @property
+    def administration(self) -> Administration: ...
+    @property
+    def registry(self) -> DataSourceRegistry: ...
     @property
     def sources(self) -> SourceAccess: ...
     @property
@@ -38,3 +50,5 @@ class Services(Protocol):
     def audit(self) -> AuditTrail: ...
     @property
     def health(self) -> Health: ...
+    @property
+    def telemetry(self) -> Telemetry: ...

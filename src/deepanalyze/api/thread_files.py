@@ -18,7 +18,7 @@ router = APIRouter(prefix="/threads", tags=["threads"], dependencies=documented)
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The bytes, or some of them with 206",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 

@@ -32,7 +32,7 @@ router = APIRouter(prefix="/threads", tags=["threads"])
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The chunks of a streamed chat, each with its number as the event's id",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": {}}},
     }
 }
 

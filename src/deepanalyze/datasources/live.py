@@ -36,6 +36,14 @@ class LiveConnectors:
                 ) from None
             raise
 
+    def opened(self) -> dict[str, DataSourceConnector]:
+        """Those that are connected at this moment, by source."""
+        return {
+            source_id: task.result()
+            for source_id, task in self._opening.items()
+            if task.done() and not task.cancelled() and task.exception() is None
+        }
+
     async def close(self, source_id: str) -> None:
         task = self._opening.pop(source_id, None)
         if task is None:

@@ -6,9 +6,12 @@ import asyncio
 import dataclasses
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
+from deepanalyze.datasources.capabilities import PoolStats, SupportsPoolStats
+from deepanalyze.datasources.changes import SourceChange, changed_config, check_version
 from deepanalyze.datasources.credentials import CredentialManager, sanitize
 from deepanalyze.datasources.limits import SourceDefaults
 from deepanalyze.datasources.live import LiveConnectors, plugin_errors
@@ -121,6 +124,67 @@ class DataSourceRegistry:
         self._log.info("data source registered", extra=_named(source))
         return source
 
+    async def update_data_source(
+        self,
+        id_or_name: str,
+        change: SourceChange,
+        *,
+        expected_version: int | None = None,
+    ) -> StoredSource:
+        """Validates the whole, connects when the config changes (unless told not to), then stores; what fails changes
+        nothing. What uses the source goes on with the new connector; the old one is closed.
+
+        Raises NotFound, Stale where the version is another, AlreadyExists for a taken name, and as
+        `register_data_source`.
+        """
+        known = self.stored(id_or_name)
+        check_version(known, expected_version)
+        name = known.name if change.name is None else change.name
+        check_name(name)
+        whole = known_config = self._plain_config(known)
+        if change.config is not None:
+            whole = changed_config(self.connector_class(known.type), known_config, change.config)
+        public, secrets = split_secrets(self.connector_class(known.type).config_model, whole)
+        reconnects = merge_secrets(public, secrets) != known_config
+        with _Reservation(self, known.id, name, besides=known.id):
+            tested = reconnects and change.test_connection
+            if tested:
+                await self._try(DataSourceConfig(known.id, known.type, name, merge_secrets(public, secrets)))
+            now = int(time.time())
+            changed = dataclasses.replace(
+                known,
+                name=name,
+                config=public,
+                secrets=self._encrypted(known, secrets),
+                metadata=known.metadata if change.metadata is None else dict(change.metadata),
+                updated_at=now,
+                version=known.version + 1,
+                status=("ok" if tested else "untested") if reconnects else known.status,
+                last_tested_at=now if tested else known.last_tested_at,
+            )
+            await asyncio.shield(
+                self._change(changed, known.version, closes=reconnects or name != known.name)
+            )
+        self._log.info("data source changed", extra=_named(changed))
+        return changed
+
+    def _encrypted(self, known: StoredSource, secrets: Mapping[str, str]) -> dict[str, str]:
+        return {
+            field: self._credentials.encrypt(value, row=known.id, field=field)
+            for field, value in secrets.items()
+        }
+
+    async def _change(self, source: StoredSource, expected_version: int, *, closes: bool) -> None:
+        """As `_add`. The connector knows its source's name, for messages, so that a new one needs a new connector."""
+        await self._repository.update(source, expected_version=expected_version)
+        self._sources[source.id] = source
+        self.clear_cache(source.id)
+        if closes:
+            try:
+                await self._live.close(source.id)
+            finally:
+                self.clear_cache(source.id)
+
     async def unregister_data_source(self, id_or_name: str) -> None:
         """Closes the connector, forgets the source and what was cached of it. Raises NotFound."""
         source = self.stored(id_or_name)
@@ -206,6 +270,21 @@ class DataSourceRegistry:
         await self._set_status(source.id, "ok")
         return connector
 
+    def pool_stats(self) -> dict[str, PoolStats]:
+        """By source id; of those that are connected and have a pool."""
+        found = {
+            source_id: connector.pool_stats()
+            for source_id, connector in self._live.opened().items()
+            if isinstance(connector, SupportsPoolStats)
+        }
+        return {source_id: stats for source_id, stats in found.items() if stats is not None}
+
+    def connections(self) -> dict[str, float]:
+        """Of all of them together."""
+        found = self.pool_stats().values()
+        names = ("in_use", "idle", "waiting")
+        return {name: float(sum(getattr(stats, name) for stats in found)) for name in names}
+
     async def disconnect_all(self) -> None:
         await self._live.close_all()
         self.clear_cache()
@@ -262,13 +341,21 @@ class DataSourceRegistry:
 class _Reservation:
     """Keeps an id and a name for a registration while it tests and stores; of concurrent ones, one succeeds."""
 
-    def __init__(self, registry: DataSourceRegistry, source_id: str, name: str) -> None:
+    def __init__(
+        self, registry: DataSourceRegistry, source_id: str, name: str, *, besides: str | None = None
+    ) -> None:
         self._registry = registry
+        self._besides = besides
         self._labels = {"id": source_id, "name": name}
 
     def __enter__(self) -> None:
         registry = self._registry
-        taken = registry._reserved | {label for s in registry._sources.values() for label in (s.id, s.name)}
+        own = registry._sources.get(self._besides or "")
+        owned = (
+            {own.id, own.name} if own else set()
+        )  # of two changes at a time the version tells the later one
+        known = {label for s in registry._sources.values() for label in (s.id, s.name)}
+        taken = (registry._reserved | known) - owned
         for param, label in self._labels.items():
             if label in taken:
                 raise AlreadyExists(

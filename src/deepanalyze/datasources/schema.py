@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, SecretBytes, SecretStr, ValidationError
 
 from deepanalyze.datasources.masking import is_secret_name, mask_text
 from deepanalyze.errors import InvalidRequest
@@ -72,6 +72,16 @@ def _nested(model: type[BaseModel], field: str) -> type[BaseModel] | None:
     info = model.model_fields.get(field)
     candidates = [] if info is None else [info.annotation, *get_args(info.annotation)]
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def canonical_names(model: type[BaseModel] | None, config: Mapping[str, Any]) -> dict[str, Any]:
+    """With the fields' own names in place of their aliases."""
+    own: dict[str, str] = {}
+    for name, field in (model.model_fields if model else {}).items():
+        alias = field.validation_alias
+        others = alias.choices if isinstance(alias, AliasChoices) else [alias] if alias else []
+        own |= {other: name for other in others if isinstance(other, str)}
+    return {own.get(name, name): value for name, value in config.items()}
 
 
 def split_secrets(

@@ -83,6 +83,10 @@ class KernelPool:
         while self._closing:
             await asyncio.wait([*self._closing])
 
+    def counts(self) -> dict[str, float]:
+        running = sum(slot.leased for slot in self._slots.values())
+        return {"in_use": running, "idle": len(self._slots) - running, "max": self._max_kernels}
+
     @contextlib.asynccontextmanager
     async def lease(self, thread_id: str, workspace: Workspace) -> AsyncIterator[Lease]:
         """The thread's kernel, to use alone. Raises Busy after `queue_s` without a place, SandboxUnavailable."""

@@ -255,6 +255,12 @@ class Settings(BaseSettings):
     analysts_may_create: bool = Field(
         default=True, description="analysts may add private sources with explicit credentials"
     )
+    auth_failures_per_minute: int = Field(
+        default=20,
+        ge=1,
+        le=10**6,
+        description="wrong API keys a minute from one address; over it: `rate_limited`, but for keys accepted lately",
+    )
     thread_ttl_hours: float = Field(
         default=12, gt=0, le=10**6, description="a thread is deleted this long after its last use"
     )
@@ -275,6 +281,15 @@ class Settings(BaseSettings):
     )
     max_rounds: int = Field(default=30, ge=1, description="model calls in one analysis")
     max_analysis_s: Seconds = Field(default=60 * 60, description="wall time of one analysis")
+    requests_per_minute: int = Field(
+        default=1200,
+        ge=0,
+        le=10**6,
+        description="requests of one analyst in a minute; over it: `rate_limited`; 0: no limit",
+    )
+    metrics_open: bool = Field(
+        default=False, description="whether `/metrics` needs no key; otherwise it needs an administrator's"
+    )
     url_ttl_s: int = Field(
         default=60 * 60, gt=0, le=10**9, description="life of a signed file URL, in seconds"
     )

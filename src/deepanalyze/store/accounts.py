@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select, update
+from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from deepanalyze.accounts.records import ApiKey, Grant, User
+from deepanalyze.accounts.records import ApiKey, Belongings, Grant, Role, User
+from deepanalyze.errors import NotFound, PermissionDenied
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
-from deepanalyze.store.models import api_keys, users
+from deepanalyze.store.models import api_keys, data_sources, files, threads, users
 
 
 class StoredAccounts:
@@ -19,12 +20,49 @@ class StoredAccounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add_user(self, user: User) -> None:
+    async def add_user(self, user: User, key: ApiKey | None = None) -> None:
         def work(connection: Connection) -> None:
             with already_exists(f"a user named {user.name!r}", param="name"):
                 connection.execute(insert(users).values(asdict(user)))
+            if key is not None:
+                connection.execute(insert(api_keys).values(asdict(key)))
 
         await self._database.write(work)
+
+    async def update_user(
+        self,
+        user_id: str,
+        *,
+        name: str | None = None,
+        role: Role | None = None,
+        grants: Sequence[Grant] | None = None,
+    ) -> User:
+        stored = None if grants is None else [asdict(grant) for grant in grants]
+        given = {"name": name, "role": role, "grants": stored}
+        changes = {column: value for column, value in given.items() if value is not None}
+
+        def work(connection: Connection) -> User:
+            if role is not None and role != "admin":
+                _check_not_last_admin(connection, _existing(connection, user_id))
+            if changes:
+                with already_exists(f"a user named {name!r}", param="name"):
+                    connection.execute(update(users).where(users.c.id == user_id).values(changes))
+            return _existing(connection, user_id)
+
+        return await self._database.write(work)
+
+    async def belongings(self, user_id: str) -> Belongings:
+        return await self._database.read(lambda c: _belongings(c, user_id))
+
+    async def delete_user(self, user_id: str) -> Belongings:
+        def work(connection: Connection) -> Belongings:
+            _check_not_last_admin(connection, _existing(connection, user_id))
+            found = _belongings(connection, user_id)
+            connection.execute(delete(users).where(users.c.id == user_id))  # its keys go with it
+            _delete_owned(connection, user_id)
+            return found
+
+        return await self._database.write(work)
 
     async def get_user(self, user_id: str) -> User | None:
         return await self._one_user(users.c.id == user_id)
@@ -51,6 +89,12 @@ class StoredAccounts:
             return None if row is None else (_key(_part(row, api_keys)), _user(_part(row, users)))
 
         return await self._database.read(work)
+
+    async def get_key(self, key_id: str) -> ApiKey | None:
+        query = select(api_keys).where(api_keys.c.id == key_id)
+        return await self._database.read(
+            lambda c: _key(row._asdict()) if (row := c.execute(query).one_or_none()) is not None else None
+        )
 
     async def list_keys(self, user_id: str | None = None) -> Sequence[ApiKey]:
         query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
@@ -81,6 +125,43 @@ class StoredAccounts:
         return await self._database.read(
             lambda c: _user(row._asdict()) if (row := c.execute(query).one_or_none()) is not None else None
         )
+
+
+def _existing(connection: Connection, user_id: str) -> User:
+    row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"the user {user_id!r} is gone")
+    return _user(row._asdict())
+
+
+def _check_not_last_admin(connection: Connection, user: User) -> None:
+    others = select(users.c.id).where(users.c.role == "admin", users.c.id != user.id).limit(1)
+    if user.role == "admin" and connection.execute(others).one_or_none() is None:
+        raise PermissionDenied(
+            f"user {user.name!r} is the last administrator of this server; make another one first"
+        )
+
+
+def _owned(user_id: str) -> dict[Table, tuple[ColumnElement[bool], ...]]:
+    return {
+        threads: (threads.c.owner_id == user_id,),
+        files: (files.c.owner_id == user_id,),
+        data_sources: (data_sources.c.created_by == user_id, data_sources.c.shared.is_(False)),
+    }
+
+
+def _belongings(connection: Connection, user_id: str) -> Belongings:
+    return Belongings(
+        *(
+            tuple(connection.execute(select(table.c.id).where(*condition)).scalars())
+            for table, condition in _owned(user_id).items()
+        )
+    )
+
+
+def _delete_owned(connection: Connection, user_id: str) -> None:
+    for table, condition in _owned(user_id).items():
+        connection.execute(delete(table).where(*condition))
 
 
 def _part(row: Row[Any], table: Table) -> dict[str, Any]:

@@ -92,8 +92,14 @@ async def test_stats_count_threads_and_bytes(desk: Desk) -> None:
     (desk.threads.workspace(thread).root / "a.bin").write_bytes(b"x" * 1000)
     assert (await desk.threads.stats()).as_dict() == {
         "total_threads": 1,
+        "recent_threads": 1,
+        "old_threads": 0,
         "expired_threads": 0,
         "workspace_bytes": 1000,
     }
-    desk.clock.now += 13 * HOUR
-    assert (await desk.threads.stats()).expired_threads == 1
+    desk.clock.now += 2 * HOUR
+    stats = await desk.threads.stats()
+    assert (stats.recent_threads, stats.old_threads, stats.expired_threads) == (0, 1, 0)
+    desk.clock.now += 11 * HOUR
+    stats = await desk.threads.stats()
+    assert (stats.recent_threads, stats.old_threads, stats.expired_threads) == (0, 0, 1)

@@ -1,9 +1,10 @@
+import asyncio
 import dataclasses
 
 import pytest
 
 from deepanalyze.accounts import AccountRepository
-from deepanalyze.errors import AlreadyExists, NotFound
+from deepanalyze.errors import AlreadyExists, NotFound, PermissionDenied
 from deepanalyze.store import Store
 from tests.support import records
 
@@ -71,3 +72,43 @@ async def test_the_last_use_of_a_key_is_kept(accounts: AccountRepository) -> Non
     await accounts.add_key(records.api_key())
     await accounts.touch_key("key-1", 777)
     assert [key.last_used_at for key in await accounts.list_keys()] == [777]
+
+
+async def test_of_administrators_that_leave_at_once_one_stays(accounts: AccountRepository) -> None:
+    for number in range(4):
+        await accounts.add_user(
+            dataclasses.replace(records.user(f"user-{number}", f"u{number}"), role="admin")
+        )
+    leaving = (
+        accounts.update_user("user-0", role="analyst"),
+        accounts.delete_user("user-1"),
+        accounts.update_user("user-2", role="analyst"),
+        accounts.delete_user("user-3"),
+    )
+    ended = await asyncio.gather(*leaving, return_exceptions=True)
+    assert sum(isinstance(result, PermissionDenied) for result in ended) == 1
+    assert [user.role for user in await accounts.list_users()].count("admin") == 1
+
+
+async def test_a_deleted_user_takes_only_its_own(store: Store) -> None:
+    for user, letter in (("user-1", "a"), ("user-2", "b")):
+        await store.accounts.add_user(records.user(user, letter))
+        await store.threads.add_thread(dataclasses.replace(records.thread(f"thread-{letter}"), owner_id=user))
+    before = await store.accounts.belongings("user-1")
+    assert before.threads == ("thread-a",)
+    assert await store.accounts.delete_user("user-1") == before
+    assert await store.threads.all_thread_ids() == ["thread-b"]
+    with pytest.raises(NotFound):
+        await store.accounts.delete_user("user-1")
+    with pytest.raises(NotFound):
+        await store.accounts.update_user("user-1", role="admin")
+
+
+async def test_a_key_that_cannot_be_stored_leaves_no_user(accounts: AccountRepository) -> None:
+    await accounts.add_user(records.user(), records.api_key())
+    clash = dataclasses.replace(records.api_key(), user_id="user-2")
+    with pytest.raises(AlreadyExists):
+        await accounts.add_user(records.user("user-2", "bob"), clash)
+    assert await accounts.get_user("user-2") is None
+    assert await accounts.get_key(records.api_key().id) == records.api_key()
+    assert await accounts.get_key("key-9") is None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepanalyze.cli.serve import ConfigFile
-from deepanalyze.cli.sources.commands import ApiKey, DataDir, Url, ask
+from deepanalyze.cli.sources.options import ApiKey, DataDir, Json, Url, run_command
 
 if TYPE_CHECKING:
     from deepanalyze.cli.sources.asking import Asker
@@ -21,7 +21,6 @@ audit = typer.Typer(
     no_args_is_help=True,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print the server's whole answer as JSON.")]
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
@@ -45,7 +44,7 @@ def verify(
     async def work(asker: Asker) -> None:
         await verify_it(asker, json=json)
 
-    ask(work, url, api_key, config, data_dir)
+    run_command(work, url, api_key, config, data_dir)
 
 
 @audit.command("list")
@@ -84,7 +83,7 @@ def list_records(
     async def work(asker: Asker) -> None:
         await list_them(asker, wanted, limit=limit, json=json)
 
-    ask(work, url, api_key, config, data_dir)
+    run_command(work, url, api_key, config, data_dir)
 
 
 def _seconds(moment: datetime | None) -> int | None:

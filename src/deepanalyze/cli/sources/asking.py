@@ -28,6 +28,23 @@ class Asker:
     async def post(self, path: str, body: Any = None, /, **params: Any) -> dict[str, Any]:
         return _content(await self._sent(self._client.build_request("POST", path, json=body, params=params)))
 
+    async def patch(self, path: str, body: Any, /) -> dict[str, Any]:
+        return _content(await self._sent(self._client.build_request("PATCH", path, json=body)))
+
+    async def delete(self, path: str, /) -> dict[str, Any]:
+        return _content(await self._sent(self._client.build_request("DELETE", path)))
+
+    async def content(self, path: str, /) -> AsyncIterator[bytes]:
+        """Of a file. Raises DeepAnalyzeError where it breaks off."""
+        answer = await self._sent(self._client.build_request("GET", path), stream=True)
+        try:
+            async for chunk in answer.aiter_bytes():
+                yield chunk
+        except httpx.TransportError as error:
+            raise DeepAnalyzeError(f"the answer broke off ({str(error) or type(error).__name__})") from None
+        finally:
+            await answer.aclose()
+
     async def stream(self, path: str, body: Any, accept: str) -> httpx.Response:
         """To be read and closed by the caller."""
         request = self._client.build_request("POST", path, json=body, headers={"Accept": accept})
@@ -58,10 +75,10 @@ class Asker:
         raise DeepAnalyzeError(failure(answer))
 
 
-def of(name: str, what: str) -> str:
+def of(name: str, what: str = "") -> str:
     if "/" in name:  # which servers take for the end of a path's part however it is written
         raise DeepAnalyzeError(f"there is no data source {name!r}; a name has no '/'")
-    return f"/v1/data-sources/{quote(name, safe='')}/{what}"
+    return f"/v1/data-sources/{quote(name, safe='')}" + (f"/{what}" if what else "")
 
 
 def failure(answer: httpx.Response) -> str:

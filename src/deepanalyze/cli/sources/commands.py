@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepanalyze.cli.serve import ConfigFile
+from deepanalyze.cli.sources.options import ApiKey, DataDir, Name, Url, run_command
 
 if TYPE_CHECKING:
     from deepanalyze.cli.sources.asking import Asker
@@ -20,23 +20,6 @@ sources = typer.Typer(
     "administrator.",
     no_args_is_help=True,
 )
-
-Url = Annotated[
-    str | None,
-    typer.Option("--url", envvar="DEEPANALYZE_URL", help="The server to ask; also DEEPANALYZE_URL."),
-]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(
-        "--api-key",
-        envvar="DEEPANALYZE_API_KEY",
-        help="The API key to show it; better in DEEPANALYZE_API_KEY, where other users do not see it.",
-    ),
-]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="The data directory to open when no server is named.")
-]
-Name = Annotated[str, typer.Argument(help="The source's name or id.", metavar="NAME")]
 
 
 class Format(StrEnum):
@@ -52,7 +35,7 @@ def list_sources(
     """List the data sources."""
     from deepanalyze.cli.sources.asking import list_all
 
-    ask(list_all, url, api_key, config, data_dir)
+    run_command(list_all, url, api_key, config, data_dir)
 
 
 @sources.command("test")
@@ -80,7 +63,7 @@ def try_source(
     async def work(asker: Asker) -> None:
         await try_it(asker, name, deep=deep, script=script, json=json)
 
-    ask(work, url, api_key, config, data_dir)
+    run_command(work, url, api_key, config, data_dir)
 
 
 @sources.command("query")
@@ -111,7 +94,7 @@ def query(
     async def work(asker: Asker) -> None:
         await run_query(asker, name, sql, max_rows=max_rows, format=chosen.value, output=output)
 
-    ask(work, url, api_key, config, data_dir)
+    run_command(work, url, api_key, config, data_dir)
 
 
 @sources.command("browse")
@@ -132,25 +115,4 @@ def browse(
     async def work(asker: Asker) -> None:
         await browse_it(asker, name, path)
 
-    ask(work, url, api_key, config, data_dir)
-
-
-def ask(
-    work: Callable[[Asker], Awaitable[None]],
-    url: str | None,
-    api_key: str | None,
-    config: Path | None,
-    data_dir: Path | None,
-) -> None:
-    from deepanalyze.cli.failures import INTERRUPTED, told_clearly
-    from deepanalyze.cli.loop import run
-    from deepanalyze.cli.sources.asking import Asker
-    from deepanalyze.cli.sources.door import local, remote
-
-    async def main() -> None:
-        async with remote(url, api_key) if url else local(config, data_dir) as client:
-            await work(Asker(client))
-
-    with told_clearly():
-        if not run(main()):
-            raise typer.Exit(INTERRUPTED)
+    run_command(work, url, api_key, config, data_dir)

@@ -58,6 +58,51 @@ class Display:
             none="There are no data sources.",
         )
 
+    def source(self, source: Mapping[str, Any]) -> None:
+        facts = {
+            name: value for name, value in source.items() if name not in ("object", "config", "metadata")
+        }
+        for name in ("created_at", "updated_at", "last_tested_at"):
+            facts[name] = _time(facts[name])
+        rows = [*facts.items(), *((f"config.{k}", v) for k, v in source["config"].items())]
+        rows += [(f"metadata.{k}", v) for k, v in source["metadata"].items()]
+        self._table(("field", "value"), [(name, _told(value)) for name, value in rows])
+
+    def preview(self, answer: Mapping[str, Any]) -> None:
+        self._table(
+            [column["name"] for column in answer["columns"]], answer["rows"], none="There are no rows."
+        )
+        if answer["truncated"]:
+            self._console.print(Text("There are more rows.", style="dim"))
+
+    def statistics(self, answer: Mapping[str, Any]) -> None:
+        head = ("column", "type", "count", "nulls", "distinct", "min", "max", "mean", "stddev")
+        self._table(
+            head,
+            [[column["name"], *(column[name] for name in head[1:])] for column in answer["columns"]],
+            none="There are no columns.",
+        )
+        counted = f"{answer['row_count']:,} rows" + (", estimated" if answer["estimated"] else "")
+        self._console.print(Text(counted, style="dim"))
+
+    def schema(self, answer: Mapping[str, Any]) -> None:
+        self._table(
+            ("relation", "kind", "rows", "columns"),
+            [
+                (
+                    relation["path"],
+                    relation["kind"],
+                    relation["estimated_rows"],
+                    ", ".join(f"{column['name']} {column['type']}" for column in relation["columns"]),
+                )
+                for schema in answer["schemas"]
+                for relation in schema["relations"]
+            ],
+            none="There are no relations.",
+        )
+        for each in answer["relationships"]:
+            self._console.print(Text(f"{_end(each['from'])} → {_end(each['to'])}", style="dim"))
+
     def items(self, items: Sequence[Mapping[str, Any]]) -> None:
         self._table(
             ("path", "kind", "bytes", "modified"),
@@ -124,6 +169,14 @@ class Display:
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
         self._console.print(table)
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _end(end: Mapping[str, Any]) -> str:
+    return _plain(f"{end['schema']}.{end['table']}({', '.join(end['columns'])})")
 
 
 def _cell(value: Any) -> Text:

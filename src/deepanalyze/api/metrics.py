@@ -1,0 +1,34 @@
+"""Figures for Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from deepanalyze.accounts import Principal
+from deepanalyze.api.auth import documented
+from deepanalyze.api.context import Runtime
+from deepanalyze.api.schemas import failures
+from deepanalyze.errors import PermissionDenied
+from deepanalyze.telemetry import CONTENT_TYPE
+
+router = APIRouter(tags=["health"], dependencies=documented)
+
+
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Prometheus's text format",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **failures(403),
+    },
+)
+async def metrics(runtime: Runtime, request: Request) -> Response:
+    """For administrators, unless `metrics_open` lets everybody read them."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if not runtime.settings.metrics_open and (principal is None or not principal.is_admin):
+        raise PermissionDenied("only administrators may read the metrics; metrics_open lets everybody")
+    return Response(runtime.telemetry.text(), media_type=CONTENT_TYPE)
