@@ -85,7 +85,7 @@ def _ms(seconds: int | None) -> int | None:
 
 
 def _before(cursor: str | None) -> int | None:
-    return None if cursor is None else from_cursor(cursor, int)
+    return None if cursor is None else max(0, min(from_cursor(cursor, int), 2**62))  # as the database counts
 
 
 def _object(record: Record) -> dict[str, Any]:
