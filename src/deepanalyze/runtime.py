@@ -30,6 +30,7 @@ from deepanalyze.analysis.models.base import ModelCatalog
 from deepanalyze.analysis.models.catalog import Catalog
 from deepanalyze.analysis.profiler import Profiler
 from deepanalyze.analysis.threads import Threads
+from deepanalyze.audit import AuditTrail, Chain
 from deepanalyze.configured import AccountsOfFile, Configured
 from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
@@ -65,6 +66,7 @@ class Runtime:
     models: ModelCatalog
     urls: UrlSigner
     health: Health
+    audit: AuditTrail
     telemetry: Telemetry
     sandbox: Sandbox
     registry: DataSourceRegistry
@@ -88,6 +90,14 @@ async def open_runtime(
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store.sources)
+        audit = await stack.enter_async_context(
+            AuditTrail(
+                store.audit,
+                Chain(credentials.signing_secrets),
+                statements=settings.audit_statements,
+                retention_days=settings.audit_retention_days,
+            )
+        )
         sandbox = await open_sandbox(
             settings.sandbox,
             limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
@@ -138,6 +148,7 @@ async def open_runtime(
             kernels.close_thread
         )  # after the analyses' own, which ends what uses the kernel
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, settings)))
+        stack.push_async_callback(_end, asyncio.create_task(_prune_regularly(audit, settings)))
         yield Runtime(
             settings=settings,
             base_url=url,
@@ -152,6 +163,7 @@ async def open_runtime(
             models=models,
             urls=UrlSigner(_signing_key(credentials), url, settings.url_ttl_s),
             health=Health(_checks(store, sandbox, models)),
+            audit=audit,
             telemetry=_telemetry(registry, kernels),
             sandbox=sandbox,
             registry=registry,
@@ -293,6 +305,16 @@ async def _expire_regularly(threads: Threads, settings: Settings) -> None:
                 log.info("threads expired", threads=len(expired))
         except Exception:
             log.exception("expired threads could not be removed; trying again later")
+        await asyncio.sleep(settings.cleanup_interval_minutes * 60)
+
+
+async def _prune_regularly(audit: AuditTrail, settings: Settings) -> None:
+    while True:
+        try:
+            if pruned := await audit.prune():
+                log.info("audit trail pruned", records=pruned)
+        except Exception:
+            log.exception("the audit trail could not be pruned; trying again later")
         await asyncio.sleep(settings.cleanup_interval_minutes * 60)
 
 

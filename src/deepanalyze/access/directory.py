@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepanalyze.access.drafts import Verdict, judge, no_type
-from deepanalyze.access.operations import logged, operation
+from deepanalyze.access.operations import hidden, logged, operation, refusals
 from deepanalyze.access.rights import check_may_create, check_may_set, may_manage, may_see, may_use
 from deepanalyze.accounts import Principal
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
@@ -59,7 +59,7 @@ class SourceDirectory:
             analysts_may_create=self._analysts_may_create,
         )
         wanted = DataSourceConfig(id or new_source_id(), type, name, dict(config), dict(metadata or {}))
-        with logged("create", wanted.id, type):
+        with logged("create", wanted.id, type, source_name=name):
             return await self._registry.register_data_source(
                 wanted,
                 test_connection=test_connection,
@@ -78,6 +78,8 @@ class SourceDirectory:
         except NotFound:
             source = None
         if source is None or not may_see(principal, source):
+            if source is not None:
+                hidden(source)
             raise NotFound(f"there is no data source {id_or_name[:80]!r}", param="source_id")
         return source
 
@@ -108,10 +110,10 @@ class SourceDirectory:
     ) -> StoredSource:
         """For who may manage it, with values that this user may set."""
         source = self.get(principal, id_or_name)
-        self._check_may_change(principal, source, "change")
-        if change.config is not None:
-            connector_class = self._connector_class(source.type)
-            check_may_set(principal, connector_class, change.config)
+        with refusals("change", source):
+            self._check_may_change(principal, source, "change")
+            if change.config is not None:
+                check_may_set(principal, self._connector_class(source.type), change.config)
         with operation("change", source):
             return await self._registry.update_data_source(
                 source.id, change, expected_version=expected_version
@@ -127,7 +129,8 @@ class SourceDirectory:
 
     async def delete(self, principal: Principal, id_or_name: str) -> str:
         source = self.get(principal, id_or_name)
-        self._check_may_change(principal, source, "delete")
+        with refusals("delete", source):
+            self._check_may_change(principal, source, "delete")
         with operation("delete", source):
             await self._registry.unregister_data_source(source.id)
         return source.id
@@ -143,8 +146,9 @@ class SourceDirectory:
 
     def _usable(self, principal: Principal, id_or_name: str) -> StoredSource:
         source = self.get(principal, id_or_name)
-        if not may_use(principal, source):
-            raise PermissionDenied(f"source {source.name!r} is private to the user who made it")
+        with refusals("use", source):
+            if not may_use(principal, source):
+                raise PermissionDenied(f"source {source.name!r} is private to the user who made it")
         return source
 
     def _connector_class(self, type_name: str) -> type[DataSourceConnector]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from deepanalyze.access.abilities import unable
 from deepanalyze.access.bringing import counts, fetch_into
 from deepanalyze.access.directory import SourceDirectory
-from deepanalyze.access.operations import operation
+from deepanalyze.access.operations import operation, refusals
 from deepanalyze.access.rights import may_manage, may_write
 from deepanalyze.access.sending import send
 from deepanalyze.accounts import Principal
@@ -82,7 +82,8 @@ class SourceAccess(SourceDirectory):
         """`deep` also tries what the credential could do without us, which only who manages the source may know."""
         source = self._usable(principal, id_or_name)
         if deep:
-            self._check_may_certify(principal, source)
+            with refusals("certify", source):
+                self._check_may_certify(principal, source)
         started = time.perf_counter()
         server: Mapping[str, Any] = {}
         certificate: Certificate | None = None
@@ -108,7 +109,7 @@ class SourceAccess(SourceDirectory):
         cursor: str | None = None,
     ) -> BrowsePage:
         source = self._usable(principal, id_or_name)
-        with operation("browse", source):
+        with operation("browse", source, path=path):
             connector = await self._registry.get_connector(source.id)
             return await browse(connector, path, recursive=recursive, limit=limit, cursor=cursor)
 
@@ -148,7 +149,7 @@ class SourceAccess(SourceDirectory):
 
     async def preview(self, principal: Principal, id_or_name: str, path: str, limit: int) -> Table:
         source = self._usable(principal, id_or_name)
-        with operation("preview", source) as facts:
+        with operation("preview", source, path=path) as facts:
             connector = await self._registry.get_connector(source.id)
             if not isinstance(connector, SupportsPreview):
                 raise unable(type(connector), source, "preview")
@@ -159,7 +160,7 @@ class SourceAccess(SourceDirectory):
     async def query(self, principal: Principal, id_or_name: str, question: Question) -> Table:
         """What a statement changes, when it may change anything, is no longer as the cache remembers it."""
         source = self._usable(principal, id_or_name)
-        with operation("query", source) as facts:
+        with operation("query", source, sql=question.sql) as facts:
             connector = await self._registry.get_connector(source.id)
             if not isinstance(connector, SupportsQuery):
                 raise unable(type(connector), source, "SQL")
@@ -186,7 +187,7 @@ class SourceAccess(SourceDirectory):
     ) -> Exported:
         """The rows of a statement that reads as a file, which appears only when it is complete."""
         source = self._usable(principal, id_or_name)
-        with operation("export", source) as facts:
+        with operation("export", source, sql=question.sql) as facts:
             connector = await self._registry.get_connector(source.id)
             if not isinstance(connector, SupportsExport):
                 raise unable(type(connector), source, "SQL")
@@ -215,7 +216,9 @@ class SourceAccess(SourceDirectory):
                 f"source {source.name!r} is of type {source.type!r}, not {reference.type!r}", param="type"
             )
         async with self._fetching:
-            with operation("fetch", source) as facts:
+            with operation(
+                "fetch", source, sql=reference.query, path=reference.path, table=reference.table
+            ) as facts:
                 connector = await self._registry.get_connector(source.id)
                 files = await fetch_into(connector, reference, workspace, on_progress)
                 facts.update(counts(files))
@@ -234,11 +237,9 @@ class SourceAccess(SourceDirectory):
     ) -> DataItem:
         """Writes a file of the workspace into a source that is writable, for who may write there."""
         source = self._usable(principal, id_or_name)
-        if not may_write(principal, source):
-            raise PermissionDenied(
-                f"you may read source {source.name!r} but not write to it; an administrator can grant that"
-            )
-        with operation("upload", source) as facts:
+        with refusals("upload", source):
+            _check_may_write(principal, source)
+        with operation("upload", source, file=file, path=path) as facts:
             connector = await self._registry.get_connector(source.id)
             if not isinstance(connector, SupportsUpload):
                 raise NotSupported(f"source {source.name!r} ({source.type}) takes no files")
@@ -259,7 +260,7 @@ class SourceAccess(SourceDirectory):
         async def ask() -> T:
             return await load(await self._registry.get_connector(source.id))
 
-        with operation(what, source):
+        with operation(what, source, path=path or None):
             return await self._registry.metadata.get(source.id, (what, path), ask, refresh=refresh)
 
     def _check_may_certify(self, principal: Principal, source: StoredSource) -> None:
@@ -270,3 +271,10 @@ class SourceAccess(SourceDirectory):
         connector_class = self._registry.connector_class(source.type)
         if not issubclass(connector_class, SupportsCertificate):
             raise unable(connector_class, source, "certificate")
+
+
+def _check_may_write(principal: Principal, source: StoredSource) -> None:
+    if not may_write(principal, source):
+        raise PermissionDenied(
+            f"you may read source {source.name!r} but not write to it; an administrator can grant that"
+        )

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from deepanalyze.api import (
     api_keys,
+    audit,
     chat,
     data_sources,
     files,
@@ -26,6 +27,7 @@ from deepanalyze.api import (
     upkeep,
     users,
 )
+from deepanalyze.api.audited import Audited
 from deepanalyze.api.auth import Authentication, documented
 from deepanalyze.api.bodies import BodyLimit
 from deepanalyze.api.edge import Edge
@@ -56,6 +58,7 @@ def create_app(services: Services) -> FastAPI:
                 allowed=services.settings.allowed_client_networks,
                 proxies=services.settings.trusted_proxies,
             ),
+            Middleware(Audited, trail=services.audit),
             Middleware(Hosts, settings=services.settings),
             Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
             Middleware(
@@ -73,7 +76,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(metrics.router)
     # templates come first: `/v1/data-sources/templates` is no source's name
     sources = (templates, data_sources, source_contents, source_queries, source_transfers)
-    for resource in (models, files, *sources, chat, threads, users, api_keys, upkeep):
+    for resource in (models, files, *sources, chat, threads, users, api_keys, upkeep, audit):
         app.include_router(resource.router, prefix="/v1", dependencies=documented)
     app.include_router(thread_files.router, prefix="/v1")
     return app

@@ -59,7 +59,7 @@ class Authentication:
     async def _authenticated(self, scope: Scope, key: str) -> Principal:
         if scope.get("client") is None:  # asked without a socket, in this process
             return await self._accounts.authenticate(key)
-        address = scope["client"][0]
+        address = scope["state"].get("client_address") or scope["client"][0]
         self._attempts.check(address, key)
         try:
             principal = await self._accounts.authenticate(key)

@@ -39,6 +39,19 @@ def cut(
     return following[:limit], _encode(key(following[limit - 1])) if more else None
 
 
+def to_cursor(key: str) -> str:
+    """Of what is not whole in memory: the key of the last entry of a page."""
+    return _encode(key)
+
+
+def from_cursor(cursor: str, read: Callable[[str], T]) -> T:
+    """Raises InvalidRequest for what `to_cursor` did not make, or `read` cannot read."""
+    try:
+        return read(_decode(cursor))
+    except ValueError:
+        raise InvalidRequest("cursor is not one that this server made", param="cursor") from None
+
+
 def _encode(key: str) -> str:
     return base64.urlsafe_b64encode(key.encode(errors="surrogatepass")).decode()
 

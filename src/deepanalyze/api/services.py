@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deepanalyze.analysis.jobs import Analyses
     from deepanalyze.analysis.models.base import ModelCatalog
     from deepanalyze.analysis.threads import Threads
+    from deepanalyze.audit import AuditTrail
     from deepanalyze.datasources import DataSourceRegistry
     from deepanalyze.health import Health
     from deepanalyze.settings import Settings
@@ -45,6 +46,8 @@ class Services(Protocol):
     def models(self) -> ModelCatalog: ...
     @property
     def urls(self) -> UrlSigner: ...
+    @property
+    def audit(self) -> AuditTrail: ...
     @property
     def health(self) -> Health: ...
     @property

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from deepanalyze import __version__
+from deepanalyze.cli.audit import audit
 from deepanalyze.cli.config import config
 from deepanalyze.cli.demo import demo
 from deepanalyze.cli.dev import dev
@@ -48,3 +49,4 @@ app.add_typer(config)
 app.add_typer(users)
 app.add_typer(keys)
 app.add_typer(threads)
+app.add_typer(audit)

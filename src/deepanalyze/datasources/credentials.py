@@ -63,6 +63,11 @@ class CredentialManager:
         """What other keys (of signed URLs, for one) are derived from; follows the first key."""
         return self._keys[0].encode()
 
+    @property
+    def signing_secrets(self) -> tuple[bytes, ...]:
+        """One for each key, the first key's first: for signatures that outlive the rotation of keys."""
+        return tuple(key.encode() for key in self._keys)
+
     def encrypt(self, value: str, *, row: str = "", field: str = "") -> str:
         """A ciphertext that can only be read back for the same row and field."""
         bound = json.dumps({"row": row, "field": field, "value": value})

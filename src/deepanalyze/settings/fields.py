@@ -346,6 +346,13 @@ class Settings(BaseSettings):
     url_ttl_s: int = Field(
         default=60 * 60, gt=0, le=10**9, description="life of a signed file URL, in seconds"
     )
+    audit_statements: Literal["fingerprint", "full", "none"] = Field(
+        default="fingerprint",
+        description="what the audit trail keeps of SQL: a fingerprint without its constants, the text, or nothing",
+    )
+    audit_retention_days: float = Field(
+        default=0, ge=0, le=10**6, description="older records of the audit trail are removed; 0 keeps all"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="the least severe records that are logged"
     )

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -136,4 +137,33 @@ events = Table(
     Column("analysis_id", String(64), nullable=False),
     Column("type", String(16), nullable=False),
     Column("data", JSON, nullable=False),
+)
+
+audit_records = Table(
+    "audit_records",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("time_ms", BigInteger, nullable=False, index=True),
+    Column("action", String(32), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("request_id", Text),
+    Column("user_id", String(64)),
+    Column("key_id", String(64)),
+    Column("client_address", Text),
+    Column("source_id", String(64)),
+    Column("code", String(64)),
+    Column("duration_ms", Float),
+    Column("details", Text, nullable=False),
+    Column("mac", String(64), nullable=False),
+    Index(None, "user_id", "sequence"),
+    Index(None, "source_id", "sequence"),
+)
+
+audit_marks = Table(
+    "audit_marks",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("sequence", Integer, nullable=False),
+    Column("mac", String(64), nullable=False),
+    Column("signature", String(64), nullable=False),
 )

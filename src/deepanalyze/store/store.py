@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deepanalyze.errors import StartupError
 from deepanalyze.store.accounts import StoredAccounts
+from deepanalyze.store.audit import StoredAudit
 from deepanalyze.store.database import Database, make_engine
 from deepanalyze.store.failures import reason
 from deepanalyze.store.files import StoredFiles
@@ -30,6 +31,7 @@ class Store:
     sources: StoredSources
     threads: StoredThreads
     files: StoredFiles
+    audit: StoredAudit
 
     async def ping(self) -> None:
         """Raises when the database cannot be read."""
@@ -50,6 +52,7 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
             sources=StoredSources(database),
             threads=StoredThreads(database),
             files=StoredFiles(database),
+            audit=StoredAudit(database),
         )
     finally:
         await database.settle()

@@ -3,14 +3,17 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
+from deepanalyze.audit import Chain, Entry
 from deepanalyze.errors import StartupError
 from deepanalyze.store import Store, open_store
+from deepanalyze.store.database import make_engine
 from deepanalyze.store.models import metadata
 from deepanalyze.store.schema import HEAD, MIGRATIONS
 
@@ -54,12 +57,33 @@ async def test_a_directory_with_a_percent_sign_is_fine(tmp_path: Path) -> None:
         await store.ping()
 
 
+async def test_a_database_of_the_first_schema_is_upgraded(database_path: Path) -> None:
+    """As the first version made it, with what it kept."""
+    engine = make_engine(database_path)
+
+    def first_schema(connection: Connection) -> None:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO users VALUES ('user-1', 'ada', 'admin', '[]', 1)"))
+
+    async with engine.execution_options(writes=True).begin() as connection:
+        await connection.run_sync(first_schema)
+    await engine.dispose()
+    async with open_store(database_path) as store:
+        assert [user.name for user in await store.accounts.list_users()] == ["ada"]
+        await store.audit.append([Entry(1, "create", "ok")], Chain([b"key"]).extend)
+        assert len(await store.audit.after(0, 10)) == 1
+    with pytest.raises(sqlite3.IntegrityError, match="audit records are never changed"):
+        _execute(database_path, "UPDATE audit_records SET action = 'delete'")
+
+
 async def test_a_newer_database_is_refused_untouched(database_path: Path) -> None:
     async with open_store(database_path):
         pass
     _execute(database_path, "UPDATE alembic_version SET version_num = '9999'")
     content = database_path.read_bytes()
-    with pytest.raises(StartupError, match=r"newer DeepAnalyze \(schema 9999, this one knows 0001\)"):
+    with pytest.raises(StartupError, match=r"newer DeepAnalyze \(schema 9999, this one knows 0002\)"):
         async with open_store(database_path):
             pass
     assert database_path.read_bytes() == content

@@ -110,6 +110,21 @@ class Display:
             none="There is nothing.",
         )
 
+    def audit(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self._table(
+            ("record", "time", "user", "action", "source", "outcome", "code", "request"),
+            [
+                (
+                    record["sequence"],
+                    f"{datetime.fromtimestamp(record['created_at'], UTC):%Y-%m-%d %H:%M:%S}",
+                    *(record[name] or "" for name in ("user_id", "action", "source_id", "outcome", "code")),
+                    record["request_id"] or "",
+                )
+                for record in records
+            ],
+            none="There are no records.",
+        )
+
     def rows(self, answer: Mapping[str, Any]) -> None:
         names = [column["name"] for column in answer["columns"]]
         if names:

@@ -1,0 +1,109 @@
+"""The audit trail, for administrators."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from deepanalyze.accounts import Principal
+from deepanalyze.api.audit_schemas import AuditRecord, AuditVerification
+from deepanalyze.api.auth import CurrentPrincipal
+from deepanalyze.api.context import Runtime
+from deepanalyze.api.pagination import Cursor, Limit, from_cursor, page, to_cursor
+from deepanalyze.api.schemas import Page, failures
+from deepanalyze.api.services import Services
+from deepanalyze.audit import Outcome, Record, Wanted, note
+from deepanalyze.errors import PermissionDenied
+
+router = APIRouter(prefix="/admin/audit", tags=["administration"])
+
+_Moment = Annotated[int | None, Query(ge=0, le=2**40)]
+
+
+@router.get(
+    "",
+    summary="Who did what: the audit trail",
+    response_model=Page[AuditRecord],
+    responses=failures(403),
+)
+async def list_records(
+    runtime: Runtime,
+    principal: CurrentPrincipal,
+    user: Annotated[str | None, Query(max_length=64, description="only of the user with this id")] = None,
+    source: Annotated[
+        str | None,
+        Query(max_length=64, description="only of this source: its id, or its name while it is there"),
+    ] = None,
+    action: Annotated[str | None, Query(max_length=32, description="only these, such as `query`")] = None,
+    outcome: Annotated[Outcome | None, Query(description="only what ended so")] = None,
+    since: Annotated[_Moment, Query(description="only from this Unix second on")] = None,
+    until: Annotated[_Moment, Query(description="only before this Unix second")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Newest first. Never a secret, never the content of a file; of SQL what the setting `audit_statements` says."""
+    _check_admin(principal)
+    wanted = Wanted(
+        user, source and _id_of(runtime, principal, source), action, outcome, _ms(since), _ms(until)
+    )
+    found, following = await runtime.audit.find(wanted, before=_before(cursor), limit=limit)
+    return page(
+        [_object(record) for record in found], None if following is None else to_cursor(str(following))
+    )
+
+
+@router.post(
+    "/verify",
+    summary="Check that no record of the audit trail was changed or taken out",
+    response_model=AuditVerification,
+    responses=failures(403),
+)
+async def verify(runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
+    """Walks the whole chain. HTTP 200 either way; `valid` tells how it went."""
+    _check_admin(principal)
+    found = await runtime.audit.verify()
+    note("verify", "ok" if found.valid else "failed", details={"first_broken": found.first_broken})
+    return {"valid": found.valid, **dataclasses.asdict(found)}
+
+
+def _check_admin(principal: Principal) -> None:
+    if not principal.is_admin:
+        raise PermissionDenied("only administrators may read the audit trail")
+
+
+def _id_of(runtime: Services, principal: Principal, source: str) -> str:
+    """Sources that are gone have no name any more."""
+    visible = runtime.sources.list(principal)
+    return next((found.id for found in visible if source == found.name), source)
+
+
+def _ms(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _before(cursor: str | None) -> int | None:
+    return None if cursor is None else max(0, min(from_cursor(cursor, int), 2**62))  # as the database counts
+
+
+def _object(record: Record) -> dict[str, Any]:
+    values = dataclasses.asdict(record.entry)
+    time_ms = values.pop("time_ms")
+    details = _details(values.pop("details"))
+    return {
+        "sequence": record.sequence,
+        "created_at": time_ms // 1000,
+        "time_ms": time_ms,
+        **values,
+        "details": details,
+    }
+
+
+def _details(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError):  # tampered with, which verification tells
+        found = None
+    return found if isinstance(found, dict) else {"unreadable": True}

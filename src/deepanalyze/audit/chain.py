@@ -1,0 +1,71 @@
+"""Each record's MAC covers its whole content and the MAC before it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Any
+
+from deepanalyze.audit.records import Entry, Mark, MarkName, Record
+
+_PURPOSE = b"deepanalyze audit trail"
+START = ""  # what stands for the MAC before the first record
+
+
+class Chain:
+    """
+    Args:
+        secrets: what keys are derived from. The first seals; each of them is accepted, so that a chain outlives the
+            rotation of the encryption key.
+    """
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        self._keys = [hmac.digest(secret, _PURPOSE, hashlib.sha256) for secret in secrets]
+
+    def extend(self, head: Mark | None, entries: Sequence[Entry]) -> tuple[list[Record], Mark]:
+        sequence, mac = (0, START) if head is None else (head.sequence, head.mac)
+        records = []
+        for entry in entries:
+            sequence += 1
+            mac = _mac(self._keys[0], canonical(sequence, mac, entry))
+            records.append(Record(sequence, entry, mac))
+        return records, self.sign("head", sequence, mac)
+
+    def sign(self, name: MarkName, sequence: int, mac: str) -> Mark:
+        return Mark(name, sequence, mac, _mac(self._keys[0], _marked(name, sequence, mac)))
+
+    def follows(self, previous: str, record: Record) -> bool:
+        """Whether the record is as it was written, right after the one whose MAC is `previous`."""
+        return self._is_ours(canonical(record.sequence, previous, record.entry), record.mac)
+
+    def signed(self, mark: Mark) -> bool:
+        return self._is_ours(_marked(mark.name, mark.sequence, mark.mac), mark.signature)
+
+    def keyed_digest(self, text: str) -> str:
+        """The same for the same text, and no way back to it without the key."""
+        return _mac(self._keys[0], _json(["text", text]))[:16]
+
+    def _is_ours(self, content: bytes, mac: Any) -> bool:
+        given = str(mac).encode(errors="replace")
+        return any(hmac.compare_digest(_mac(key, content).encode(), given) for key in self._keys)
+
+
+def canonical(sequence: int, previous: str, entry: Entry) -> bytes:
+    """Unambiguous, whatever the fields hold."""
+    return _json(["record", sequence, previous, *astuple(entry)])
+
+
+def _marked(name: MarkName, sequence: int, mac: str) -> bytes:
+    return _json(["mark", name, sequence, mac])
+
+
+def _json(content: list[Any]) -> bytes:
+    """A database that was tampered with may hold values of any type: these are told apart, too."""
+    return json.dumps(content, default=repr).encode()
+
+
+def _mac(key: bytes, content: bytes) -> str:
+    return hmac.digest(key, content, hashlib.sha256).hex()

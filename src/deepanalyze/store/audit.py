@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.sql.elements import ColumnElement
+
+from deepanalyze.audit.records import Entry, Extend, Mark, MarkName, Record, Sign, Wanted
+from deepanalyze.store.database import Database
+from deepanalyze.store.models import audit_marks, audit_records
+
+PRUNED_AT_ONCE = 5_000
+_ENTRY = tuple(field.name for field in fields(Entry))
+
+
+class StoredAudit:
+    """Implements `deepanalyze.audit.AuditRepository`. Triggers refuse to change records, and to delete those behind the
+    checkpoint.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append(self, entries: Sequence[Entry], extend: Extend) -> None:
+        def work(connection: Connection) -> None:
+            records, head = extend(_head(connection), entries)
+            connection.execute(insert(audit_records), [_values(record) for record in records])
+            _put(connection, head)
+
+        await self._database.write(work)
+
+    async def mark(self, name: MarkName) -> Mark | None:
+        return await self._database.read(lambda connection: _mark(connection, name))
+
+    async def after(self, sequence: int, limit: int) -> Sequence[Record]:
+        table = audit_records
+        query = select(table).where(table.c.sequence > sequence).order_by(table.c.sequence).limit(limit)
+        return await self._database.read(lambda c: [_record(row) for row in c.execute(query)])
+
+    async def find(self, wanted: Wanted, *, before: int | None, limit: int) -> Sequence[Record]:
+        query = select(audit_records).where(*_conditions(wanted, before))
+        query = query.order_by(audit_records.c.sequence.desc()).limit(limit)
+        return await self._database.read(lambda c: [_record(row) for row in c.execute(query)])
+
+    async def prune(self, before_ms: int, sign: Sign) -> int:
+        return await self._database.write(lambda connection: _prune(connection, before_ms, sign))
+
+
+def _prune(connection: Connection, before_ms: int, sign: Sign) -> int:
+    """The checkpoint first: the triggers let go of what it covers only."""
+    sequence = audit_records.c.sequence
+    oldest, newest = connection.execute(select(func.min(sequence), func.max(sequence))).one()
+    if oldest is None:
+        return 0
+    kept = connection.scalar(select(func.min(sequence)).where(audit_records.c.time_ms >= before_ms))
+    first_kept = min(newest if kept is None else kept, oldest + PRUNED_AT_ONCE)
+    query = select(audit_records).where(sequence < first_kept).order_by(sequence.desc()).limit(1)
+    last = connection.execute(query).one_or_none()
+    if last is None:
+        return 0
+    _put(connection, sign("checkpoint", last.sequence, last.mac))
+    return connection.execute(delete(audit_records).where(sequence <= last.sequence)).rowcount
+
+
+def _head(connection: Connection) -> Mark | None:
+    """Where the marks were tampered with, writing goes on behind all that is there, and verification tells."""
+    newest_first = select(func.max(audit_records.c.sequence)).scalar_subquery()
+    on_head = audit_marks.c.name == "head"
+    query = select(newest_first, audit_marks).select_from(
+        select(1).subquery().outerjoin(audit_marks, on_head)
+    )
+    newest, *values = connection.execute(query).one()
+    head = None if values[0] is None else Mark(*values)
+    if newest is None:
+        return head
+    if newest > (head.sequence if head else 0):
+        return Mark("head", newest, head.mac if head else "", "")
+    return head
+
+
+def _mark(connection: Connection, name: MarkName) -> Mark | None:
+    row = connection.execute(select(audit_marks).where(audit_marks.c.name == name)).one_or_none()
+    return None if row is None else Mark(**row._asdict())
+
+
+def _put(connection: Connection, mark: Mark) -> None:
+    values = asdict(mark)
+    statement = upsert(audit_marks).values(values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def _conditions(wanted: Wanted, before: int | None) -> list[ColumnElement[bool]]:
+    columns = audit_records.c
+    conditions = [
+        columns[name] == value
+        for name in ("user_id", "source_id", "action", "outcome")
+        if (value := getattr(wanted, name)) is not None
+    ]
+    if before is not None:
+        conditions.append(columns.sequence < before)
+    if wanted.since_ms is not None:
+        conditions.append(columns.time_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        conditions.append(columns.time_ms < wanted.until_ms)
+    return conditions
+
+
+def _values(record: Record) -> dict[str, Any]:
+    return {"sequence": record.sequence, "mac": record.mac, **asdict(record.entry)}
+
+
+def _record(row: Row[Any]) -> Record:
+    values = row._mapping
+    return Record(values["sequence"], Entry(**{name: values[name] for name in _ENTRY}), values["mac"])

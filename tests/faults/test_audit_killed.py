@@ -1,0 +1,60 @@
+"""`kill -9` between and amid appends: the chain is whole, and every record that was acknowledged is there."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepanalyze.audit import AuditTrail, Chain
+from deepanalyze.store import open_store
+from tests.support.processes import ROOT
+
+SECRET = b"the key of the tests"
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from deepanalyze.audit import AuditTrail, Chain, Entry
+from deepanalyze.store import open_store
+
+async def main():
+    async with open_store(Path(sys.argv[1])) as store, AuditTrail(store.audit, Chain([sys.argv[3].encode()])) as trail:
+        async def line(k):
+            n = 0
+            while True:
+                n += 1
+                name = f"{sys.argv[2]}-{k}-{n}"
+                await trail.append(Entry(n, "query", "ok", name))
+                print(name, flush=True)
+        await asyncio.gather(*(line(k) for k in range(4)))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
+async def test_the_chain_is_whole_after_kill_9(tmp_path: Path, kills: int) -> None:
+    database = tmp_path / "store.sqlite"
+    acknowledged: set[str] = set()
+    for round_ in range(kills):
+        acknowledged |= _write_until_killed(database, round_, after=random.randint(1, 80))
+        async with open_store(database) as store:
+            trail = AuditTrail(store.audit, Chain([SECRET]))
+            found = await trail.verify()
+            assert found.valid, found
+            kept = {record.entry.request_id for record in await store.audit.after(0, 100_000)}
+            assert acknowledged <= kept
+            assert found.records == len(kept)
+
+
+def _write_until_killed(database: Path, round_: int, *, after: int) -> set[str]:
+    arguments = [sys.executable, "-c", WRITER, str(database), str(round_), SECRET.decode()]
+    writer = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    with writer.stdout:
+        lines = [writer.stdout.readline() for _ in range(after)]
+        writer.kill()
+        lines += writer.stdout.readlines()
+    writer.wait()
+    return {line.strip() for line in lines if line.endswith("\n")}
