@@ -84,6 +84,9 @@ async def test_a_declared_source_is_shared_read_only_and_needs_no_connection_at_
         ).status_code == 409
         with pytest.raises(PermissionDenied):
             await live.runtime.registry.unregister_data_source("far")
+        changed = await admin.patch("/v1/data-sources/far", json={"name": "near", "test_connection": False})
+        assert changed.status_code == 403
+        assert "configuration file" in changed.json()["error"]["message"]
         first_id = source["id"]
     async with server(write(UNREACHABLE)) as live, live.client() as admin:
         assert (await admin.get("/v1/data-sources/far")).json()["id"] == first_id
@@ -118,6 +121,21 @@ async def test_a_declared_user_comes_in_with_the_key_and_the_grants(
         with pytest.raises(AlreadyExists):
             await accounts.create_user("ada")
         assert (await accounts.authenticate(ADA)).key_id is not None
+
+
+async def test_a_declared_user_and_key_are_changed_in_the_file_only(write: Write) -> None:
+    async with server(write(UNREACHABLE + USER)) as live, live.client() as admin:
+        principal = await live.runtime.accounts.authenticate(ADA)
+        user, key = f"/v1/admin/users/{principal.user_id}", f"/v1/admin/api-keys/{principal.key_id}"
+        for refused in (
+            await admin.patch(user, json={"role": "admin"}),
+            await admin.patch(user, json={"grants": []}),
+            await admin.delete(user),
+            await admin.delete(key),
+        ):
+            assert refused.status_code == 403, refused.text
+            assert "configuration file" in refused.json()["error"]["message"]
+        assert await live.runtime.accounts.authenticate(ADA) == principal
 
 
 async def test_a_name_that_a_stored_source_or_user_has_stops_the_start(write: Write) -> None:
