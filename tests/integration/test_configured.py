@@ -135,6 +135,8 @@ async def test_a_declared_user_and_key_are_changed_in_the_file_only(write: Write
         ):
             assert refused.status_code == 403, refused.text
             assert "configuration file" in refused.json()["error"]["message"]
+        with pytest.raises(PermissionDenied):  # before any of the user's analyses is ended
+            await live.runtime.accounts.check_removable(principal.user)
         assert await live.runtime.accounts.authenticate(ADA) == principal
 
 

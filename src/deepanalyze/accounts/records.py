@@ -88,6 +88,9 @@ class AccountRepository(Protocol):
     async def add_user(self, user: User, key: ApiKey | None = None) -> None:
         """With a first key or none, in one transaction. Raises AlreadyExists when the name is taken."""
 
+    def check_changeable(self, user_id: str) -> None:
+        """Raises PermissionDenied for a user who is declared elsewhere, and can only be changed there."""
+
     async def update_user(
         self,
         user_id: str,

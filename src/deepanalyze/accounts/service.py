@@ -131,6 +131,7 @@ class Accounts:
 
     async def check_removable(self, user: User) -> None:
         """Raises PermissionDenied as `delete_user` would."""
+        self._repository.check_changeable(user.id)
         self._check_not_configured(user)
         admins = [other.id for other in await self._repository.list_users() if other.role == "admin"]
         if admins == [user.id]:

@@ -31,7 +31,7 @@ class AccountsOfFile:
             return method
 
         async def unless_declared(user_id: str, *args: Any, **more: Any) -> Any:
-            self._check_not_declared(user_id)
+            self.check_changeable(user_id)
             return await method(user_id, *args, **more)
 
         return unless_declared
@@ -73,7 +73,7 @@ class AccountsOfFile:
         return [*await self._stored.list_users(), *self._users.values()]
 
     async def add_key(self, key: ApiKey) -> None:
-        self._check_not_declared(key.user_id)
+        self.check_changeable(key.user_id)
         await self._stored.add_key(key)
 
     async def find_key(self, digest: str) -> tuple[ApiKey, User] | None:
@@ -91,14 +91,14 @@ class AccountsOfFile:
     async def revoke_key(self, key_id: str, at: int) -> bool:
         for key in self._keys.values():
             if key.id == key_id:
-                self._check_not_declared(key.user_id)
+                self.check_changeable(key.user_id)
         return await self._stored.revoke_key(key_id, at)
 
     async def touch_key(self, key_id: str, at: int) -> None:
         if not any(key.id == key_id for key in self._keys.values()):
             await self._stored.touch_key(key_id, at)
 
-    def _check_not_declared(self, user_id: str) -> None:
+    def check_changeable(self, user_id: str) -> None:
         if user := self._users.get(user_id):
             raise PermissionDenied(
                 f"user {user.name!r} is declared in the configuration file; change the user and the key there"

@@ -29,6 +29,9 @@ class StoredAccounts:
 
         await self._database.write(work)
 
+    def check_changeable(self, user_id: str) -> None:
+        """Every stored user is."""
+
     async def update_user(
         self,
         user_id: str,
