@@ -101,6 +101,13 @@ async def test_encodings_separators_and_decimal_commas(bench: Bench, tmp_path: P
     assert "Zürich (3.50)" in done.answer
 
 
+async def test_a_column_of_texts_beside_itself_is_counted(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("state\nopen\nopen\nclosed\n")
+    done = await bench.ask(tmp_path, "state vs state")
+    assert not done.failed
+    assert "**2** for open" in done.answer
+
+
 async def test_chinese_columns(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "gbk.csv").write_bytes(FILES["gbk.csv"])
     done = await bench.ask(tmp_path, "各城市的销售额")

@@ -282,6 +282,8 @@ def relation_plan(
     plan: Plan, target: Field | None, groups: Sequence[Field], statistic: Statistic | None
 ) -> Plan:
     """Of two columns the one that can be measured is the target; two measures make a scatter."""
+    if target is not None and not groups and not target.column.is_measure:
+        return replace(plan, kind="count", groups=(target,), statistic="count")
     if target is None or not groups:
         return replace(
             plan,
