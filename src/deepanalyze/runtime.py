@@ -13,15 +13,15 @@ import hmac
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 
 from deepanalyze.access import SourceAccess
-from deepanalyze.accounts import AccountRepository, Accounts, FailedAttempts
+from deepanalyze.accounts import AccountRepository, Accounts, FailedAttempts, RequestRate
 from deepanalyze.accounts.exposure import only_first_key
-from deepanalyze.accounts.rates import RequestRate
-from deepanalyze.administration import Administration
+from deepanalyze.administration import Administration, connections
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.jobs import Analyses
 from deepanalyze.analysis.limits import LoopLimits
@@ -178,7 +178,7 @@ def _telemetry(registry: DataSourceRegistry, kernels: KernelPool) -> Telemetry:
     telemetry.watch(
         "deepanalyze_source_connections",
         "Connections to data sources, of all sources together",
-        registry.connections,
+        partial(connections, registry),
     )
     return telemetry
 

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from deepanalyze.accounts import FailedAttempts
-from deepanalyze.accounts.attempts import MAX_REMEMBERED
+from deepanalyze.accounts.buckets import MAX_REMEMBERED
 from deepanalyze.errors import RateLimited
 
 HERE = "192.0.2.7"

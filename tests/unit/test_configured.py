@@ -25,7 +25,7 @@ ENVIRON = {"SALES_USER": "ada", "SALES_PASSWORD": CANARY, "ADA_KEY": CANARY}
 def read(tmp_path: Path, text: str, **environ: str) -> Declarations:
     path = tmp_path / "deepanalyze.toml"
     path.write_text(text)
-    return read_declarations(path, ConnectorTypes(), {**ENVIRON, **environ})
+    return read_declarations(path, ConnectorTypes().connector_class, {**ENVIRON, **environ})
 
 
 def wrong(tmp_path: Path, text: str, **environ: str) -> list[str]:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepanalyze.accounts import Principal, User
-from deepanalyze.accounts.rates import RequestRate
+from deepanalyze.accounts import Principal, RequestRate, User
 from deepanalyze.errors import RateLimited
 
 ADA, BOB = (Principal(User(f"user-{name}", name, "analyst")) for name in ("ada", "bob"))

@@ -122,10 +122,6 @@ class SourceDirectory:
     def _check_may_change(self, principal: Principal, source: StoredSource, verb: str) -> None:
         if not may_manage(principal, source):
             raise PermissionDenied(f"source {source.name!r} is shared; only an administrator may {verb} it")
-        if source.origin == "config":
-            raise PermissionDenied(
-                f"source {source.name!r} is declared in the configuration file; {verb} it there"
-            )
 
     async def delete(self, principal: Principal, id_or_name: str) -> str:
         source = self.get(principal, id_or_name)

@@ -1,6 +1,7 @@
 """Users, API keys and what they may do."""
 
 from deepanalyze.accounts.attempts import FailedAttempts
+from deepanalyze.accounts.rates import RequestRate
 from deepanalyze.accounts.records import (
     AccountRepository,
     ApiKey,
@@ -9,10 +10,15 @@ from deepanalyze.accounts.records import (
     Principal,
     Role,
     User,
+    key_digest,
 )
-from deepanalyze.accounts.service import ADMIN_NAME, KEY_PREFIX, MIN_CONFIGURED_KEY_LENGTH, Accounts
-from deepanalyze.accounts.service import _check_name as check_user_name
-from deepanalyze.accounts.service import _digest as key_digest
+from deepanalyze.accounts.service import (
+    ADMIN_NAME,
+    KEY_PREFIX,
+    MIN_CONFIGURED_KEY_LENGTH,
+    Accounts,
+    check_user_name,
+)
 
 __all__ = [
     "ADMIN_NAME",
@@ -25,6 +31,7 @@ __all__ = [
     "FailedAttempts",
     "Grant",
     "Principal",
+    "RequestRate",
     "Role",
     "User",
     "check_user_name",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from deepanalyze.errors import PermissionDenied
 
 Role = Literal["admin", "analyst"]
 
@@ -41,6 +44,9 @@ class ApiKey:
     revoked_at: int | None = None
     last_used_at: int | None = None
     sources: tuple[str, ...] = ("*",)  # narrows the user's grants
+
+    def in_force(self, now: int) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,16 @@ class Belongings:
     threads: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()  # private ones; what a user shared stays
+
+
+def key_digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def last_administrator(user: User) -> PermissionDenied:
+    return PermissionDenied(
+        f"user {user.name!r} is the last administrator of this server; make another one first"
+    )
 
 
 class AccountRepository(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -21,6 +20,8 @@ from deepanalyze.accounts.records import (
     Principal,
     Role,
     User,
+    key_digest,
+    last_administrator,
 )
 from deepanalyze.errors import (
     ConfigurationError,
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 ADMIN_NAME = "admin"
 KEY_PREFIX = "sk-da-"
 KEY_BYTES = 32
+FIRST_KEY_NAME = "made at first start"
 MIN_CONFIGURED_KEY_LENGTH = 16
 TOUCH_INTERVAL_S = 60
 _SHOWN_CHARACTERS = len(KEY_PREFIX) + 4
@@ -62,7 +64,7 @@ class Accounts:
         """Raises InvalidApiKey when the key is missing, wrong, expired or revoked."""
         if not key:
             raise InvalidApiKey("an API key is needed: send the header Authorization: Bearer <key>")
-        digest = _digest(key)
+        digest = key_digest(key)
         if self._configured is not None and hmac.compare_digest(self._configured.digest, digest):
             return Principal(self._configured.admin)
         found = await self._repository.find_key(digest)
@@ -121,7 +123,7 @@ class Accounts:
         """
         user = await self.user(id_or_name)
         if name is not None:
-            _check_name(name)
+            check_user_name(name)
         if name not in (None, user.name) or role not in (None, user.role):
             self._check_not_configured(user)
         return await self._repository.update_user(user.id, name=name, role=role, grants=grants)
@@ -135,9 +137,7 @@ class Accounts:
         self._check_not_configured(user)
         admins = [other.id for other in await self._repository.list_users() if other.role == "admin"]
         if admins == [user.id]:
-            raise PermissionDenied(
-                f"user {user.name!r} is the last administrator of this server; make another one first"
-            )
+            raise last_administrator(user)
 
     async def delete_user(self, user: User) -> Belongings:
         """With keys and belongings, as far as the store goes; returns what else is to be removed."""
@@ -183,9 +183,9 @@ class Accounts:
             return None
         admin = await self._first_admin()
         if configured_key is not None:
-            self._configured = _ConfiguredKey(_digest(configured_key), admin)
+            self._configured = _ConfiguredKey(key_digest(configured_key), admin)
             return None
-        _, key = await self.create_key(admin.id, "made at first start")
+        _, key = await self.create_key(admin.id, FIRST_KEY_NAME)
         return key
 
     async def _first_admin(self) -> User:
@@ -198,7 +198,7 @@ class Accounts:
         return await self._repository.update_user(admin.id, role="admin")
 
     def _new_user(self, name: str, role: Role, grants: Sequence[Grant]) -> User:
-        _check_name(name)
+        check_user_name(name)
         if role not in get_args(Role):
             raise InvalidRequest(f"{role!r} is no role; roles are admin and analyst", param="role")
         return User(f"user-{secrets.token_hex(12)}", name, role, tuple(grants), self._now())
@@ -214,7 +214,7 @@ class Accounts:
             user_id=user.id,
             name=name,
             prefix=key[:_SHOWN_CHARACTERS],
-            digest=_digest(key),
+            digest=key_digest(key),
             created_at=self._now(),
             expires_at=expires_at,
             sources=tuple(sources),
@@ -231,15 +231,12 @@ class Accounts:
     async def _some_admin_has_a_key(self) -> bool:
         admins = {user.id for user in await self._repository.list_users() if user.role == "admin"}
         keys = await self._repository.list_keys()
-        return any(key.user_id in admins and self._is_in_force(key) for key in keys)
-
-    def _is_in_force(self, key: ApiKey) -> bool:
-        return key.revoked_at is None and (key.expires_at is None or key.expires_at > self._now())
+        return any(key.user_id in admins and key.in_force(self._now()) for key in keys)
 
     def _check_in_force(self, key: ApiKey) -> None:
         if key.revoked_at is not None:
             raise InvalidApiKey("this API key was revoked; ask an admin for another")
-        if not self._is_in_force(key):
+        if not key.in_force(self._now()):
             raise InvalidApiKey("this API key has expired; ask an admin for another")
 
     async def _touch(self, key: ApiKey) -> None:
@@ -255,11 +252,7 @@ class Accounts:
         return int(self._clock())
 
 
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _check_name(name: str) -> None:
+def check_user_name(name: str) -> None:
     """Raises InvalidRequest."""
     if not _USER_NAME.fullmatch(name):
         raise InvalidRequest(

@@ -22,3 +22,9 @@ def source_pools(registry: DataSourceRegistry) -> list[SourcePool]:
     stats = registry.pool_stats()
     sources = sorted(registry.stored_sources(), key=lambda source: source.name)
     return [SourcePool(source, stats.get(source.id)) for source in sources]
+
+
+def connections(registry: DataSourceRegistry) -> dict[str, float]:
+    """Of all sources together."""
+    stats = registry.pool_stats().values()
+    return {name: float(sum(getattr(each, name) for each in stats)) for name in ("in_use", "idle", "waiting")}

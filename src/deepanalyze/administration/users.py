@@ -74,7 +74,7 @@ class Administration:
         user = await self._accounts.user(id_or_name)
         await self._accounts.check_removable(user)
         await self._threads.end((await self._accounts.belongings(user)).threads)
-        await asyncio.shield(asyncio.ensure_future(self._remove(user)))
+        await asyncio.shield(self._remove(user))
         return user
 
     async def keys(self, user: str | None = None) -> Sequence[tuple[ApiKey, User]]:

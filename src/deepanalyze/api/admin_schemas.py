@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepanalyze.accounts import Role
+
 LAST_SECOND = 253_402_300_799  # of the year 9999
 
 UserName = Annotated[
     str, Field(description="unique; 1 to 64 letters, digits and . _ @ + -", examples=["ada"], max_length=64)
 ]
-UserRole = Literal["admin", "analyst"]
 KeyName = Annotated[str, Field(min_length=1, max_length=100, description="yours, to tell keys apart")]
 Second = Annotated[int, Field(ge=0, le=LAST_SECOND)]
 SourceNames = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=1000)]
@@ -37,7 +38,7 @@ class NewUser(BaseModel):
     )
 
     name: UserName
-    role: UserRole = "analyst"
+    role: Role = "analyst"
     grants: Grants = Field(default_factory=list)
 
 
@@ -45,7 +46,7 @@ class UserChange(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"role": "admin"}})
 
     name: UserName | None = Field(default=None, description="stays when left out")
-    role: UserRole | None = Field(default=None, description="stays when left out")
+    role: Role | None = Field(default=None, description="stays when left out")
     grants: Grants | None = Field(default=None, description="all of them; they stay when left out")
 
 
@@ -53,7 +54,7 @@ class UserObject(BaseModel):
     id: str = Field(examples=["user-0f5c4d2e9b3a4c1d8e7f6a5b"])
     object: Literal["user"] = "user"
     name: str
-    role: UserRole
+    role: Role
     grants: list[GrantObject]
     created_at: int
 
@@ -71,9 +72,7 @@ class NewApiKey(BaseModel):
 
     name: KeyName
     user: str = Field(max_length=64, description="name or id; an unknown one is made")
-    role: UserRole | None = Field(
-        default=None, description="of a user that is made here; `analyst` by default"
-    )
+    role: Role | None = Field(default=None, description="of a user that is made here; `analyst` by default")
     sources: SourceNames | None = Field(
         default=None,
         description="narrows the user's grants to these sources (ids or names, or `*`); "

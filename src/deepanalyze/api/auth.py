@@ -11,8 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deepanalyze.accounts import Accounts, FailedAttempts, Principal
-from deepanalyze.accounts.rates import RequestRate
+from deepanalyze.accounts import Accounts, FailedAttempts, Principal, RequestRate
 from deepanalyze.errors import InvalidApiKey, PermissionDenied
 from deepanalyze.logging import bind_request
 

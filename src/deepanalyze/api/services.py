@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from deepanalyze.access import SourceAccess
-    from deepanalyze.accounts import Accounts, FailedAttempts
-    from deepanalyze.accounts.rates import RequestRate
+    from deepanalyze.accounts import Accounts, FailedAttempts, RequestRate
     from deepanalyze.administration import Administration
     from deepanalyze.analysis.files import Files
     from deepanalyze.analysis.jobs import Analyses
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from deepanalyze.health import Health
     from deepanalyze.settings import Settings
     from deepanalyze.telemetry import Telemetry
-from deepanalyze.urls import UrlSigner
+    from deepanalyze.urls import UrlSigner
 
 
 class Services(Protocol):

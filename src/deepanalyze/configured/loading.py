@@ -31,7 +31,7 @@ def load_configuration(
     except ConfigurationError as error:
         problems |= _entries(error, "encryption_key")
     try:
-        read_declarations(config_file or find_config_file(), ConnectorTypes(), environ)
+        read_declarations(config_file or find_config_file(), ConnectorTypes().connector_class, environ)
     except ConfigurationError as error:
         problems |= _entries(error, "config")
     if problems or settings is None:

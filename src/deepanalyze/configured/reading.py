@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,15 +13,15 @@ from pydantic import BaseModel, ValidationError
 from deepanalyze.accounts import MIN_CONFIGURED_KEY_LENGTH, Role, check_user_name
 from deepanalyze.configured.references import expand, has_reference, read_secret_file
 from deepanalyze.configured.tables import GrantTable, SourceTable, UserTable, problems
-from deepanalyze.datasources.base import DataSourceConfig
+from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
 from deepanalyze.datasources.declared import declared_id
 from deepanalyze.datasources.names import check_name
-from deepanalyze.datasources.plugins import ConnectorTypes
 from deepanalyze.datasources.schema import split_secrets
 from deepanalyze.errors import DeepAnalyzeError
 from deepanalyze.settings import configuration_error, read_config_file
 
 M = TypeVar("M", bound=BaseModel)
+ConnectorClass = Callable[[str], type[DataSourceConnector]]  # of a source type
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Declarations:
 
 
 def read_declarations(
-    path: Path | None, types: ConnectorTypes, environ: Mapping[str, str] | None = None
+    path: Path | None, connector_class: ConnectorClass, environ: Mapping[str, str] | None = None
 ) -> Declarations:
     """Reads, expands and validates; connects to nothing. Raises ConfigurationError with an entry for each problem."""
     if path is None:
         return Declarations()
-    reader = _Reader(path, types, os.environ if environ is None else environ)
+    reader = _Reader(path, connector_class, os.environ if environ is None else environ)
     values = read_config_file(path)
     sources = [reader.source(n, table) for n, table in reader.tables(values, "data_sources")]
     users = [reader.user(n, table) for n, table in reader.tables(values, "users")]
@@ -58,9 +58,9 @@ def read_declarations(
 
 
 class _Reader:
-    def __init__(self, path: Path, types: ConnectorTypes, environ: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, connector_class: ConnectorClass, environ: Mapping[str, str]) -> None:
         self._path = path
-        self._types = types
+        self._connector_class = connector_class
         self._environ = environ
         self.problems: list[tuple[str, str]] = []  # (place, message)
 
@@ -88,7 +88,7 @@ class _Reader:
 
     def _check_config(self, place: str, table: SourceTable, config: Mapping[str, Any]) -> None:
         try:
-            _, secrets = split_secrets(self._types.connector_class(table.type).config_model, config)
+            _, secrets = split_secrets(self._connector_class(table.type).config_model, config)
         except DeepAnalyzeError as error:
             for detail in error.details or [{"param": error.param or "", "message": error.message}]:
                 self._tell(place, detail["param"], detail["message"])

@@ -9,7 +9,6 @@ import structlog
 
 from deepanalyze.configured.reading import Declarations, read_declarations
 from deepanalyze.configured.users import AccountsOfFile
-from deepanalyze.datasources.plugins import ConnectorTypes
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.errors import AlreadyExists, ConfigurationError, DeepAnalyzeError
 
@@ -29,7 +28,9 @@ class Configured:
         Raises ConfigurationError with everything that is wrong, and changes nothing then.
         """
         async with self._one_at_a_time:
-            declarations = await asyncio.to_thread(read_declarations, self._file, ConnectorTypes())
+            declarations = await asyncio.to_thread(
+                read_declarations, self._file, self._registry.connector_class
+            )
             await self._put_in_force(declarations)
 
     async def reload(self) -> bool:

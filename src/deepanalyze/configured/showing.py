@@ -13,11 +13,11 @@ from deepanalyze.datasources.schema import merge_secrets, split_secrets
 
 def shown_declarations(path: Path | None) -> dict[str, list[dict[str, Any]]]:
     """Raises ConfigurationError as `read_declarations`."""
-    types = ConnectorTypes()
-    declarations = read_declarations(path, types)
+    connector_class = ConnectorTypes().connector_class
+    declarations = read_declarations(path, connector_class)
     sources = []
     for source in declarations.sources:
-        public, secrets = split_secrets(types.connector_class(source.type).config_model, source.config)
+        public, secrets = split_secrets(connector_class(source.type).config_model, source.config)
         config = sanitize(merge_secrets(public, dict.fromkeys(secrets, MASK)))
         sources.append({"name": source.name, "type": str(source.type), "config": config, "origin": str(path)})
     users = [

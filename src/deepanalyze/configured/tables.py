@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from deepanalyze.accounts import Role
 
 
 class SourceTable(BaseModel):
@@ -38,7 +40,7 @@ class UserTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="the user's name")
-    role: Literal["admin", "analyst"] = Field(default="analyst", description="`admin` or `analyst`")
+    role: Role = Field(default="analyst", description="`admin` or `analyst`")
     grants: tuple[GrantTable, ...] = Field(
         default=(), description="what an analyst may do with shared sources"
     )

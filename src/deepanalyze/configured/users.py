@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from deepanalyze.accounts import AccountRepository, ApiKey, Grant, User, key_digest
+from deepanalyze.accounts import AccountRepository, ApiKey, Belongings, Grant, Role, User, key_digest
 from deepanalyze.configured.reading import DeclaredUser
+from deepanalyze.datasources.declared import declared_digest
 from deepanalyze.errors import AlreadyExists, ConfigurationError, PermissionDenied
-
-_CHANGES = frozenset({"update_user", "delete_user"})  # of a user, who is the first argument
 
 
 class AccountsOfFile:
@@ -23,21 +20,6 @@ class AccountsOfFile:
         self._stored = stored
         self._users: dict[str, User] = {}
         self._keys: dict[str, ApiKey] = {}  # by digest
-
-    def __getattr__(self, name: str) -> Any:
-        """What concerns stored users only."""
-        method = getattr(self._stored, name)
-        if name not in _CHANGES:
-            return method
-
-        async def unless_declared(user_id: str, *args: Any, **more: Any) -> Any:
-            self.check_changeable(user_id)
-            return await method(user_id, *args, **more)
-
-        return unless_declared
-
-    def is_declared(self, user_id: str) -> bool:
-        return user_id in self._users
 
     async def declare(self, declared: Sequence[DeclaredUser], source_ids: Mapping[str, str]) -> None:
         """Replaces the declared users; `source_ids` are ids by name, for the grants. Raises ConfigurationError, and
@@ -55,12 +37,28 @@ class AccountsOfFile:
         }
         self._users = {user.id: user for user in users}
 
-    async def add_user(self, user: User, *args: Any, **more: Any) -> None:
-        if any(user.name == known.name for known in self._users.values()):
-            raise AlreadyExists(
-                f"a user named {user.name!r} already exists, in the configuration file", param="name"
-            )
-        await self._stored.add_user(user, *args, **more)
+    async def add_user(self, user: User, key: ApiKey | None = None) -> None:
+        self._check_free(user.name)
+        await self._stored.add_user(user, key)
+
+    async def update_user(
+        self,
+        user_id: str,
+        *,
+        name: str | None = None,
+        role: Role | None = None,
+        grants: Sequence[Grant] | None = None,
+    ) -> User:
+        self.check_changeable(user_id)
+        self._check_free(name)
+        return await self._stored.update_user(user_id, name=name, role=role, grants=grants)
+
+    async def belongings(self, user_id: str) -> Belongings:
+        return await self._stored.belongings(user_id)
+
+    async def delete_user(self, user_id: str) -> Belongings:
+        self.check_changeable(user_id)
+        return await self._stored.delete_user(user_id)
 
     async def get_user(self, user_id: str) -> User | None:
         return self._users.get(user_id) or await self._stored.get_user(user_id)
@@ -81,22 +79,29 @@ class AccountsOfFile:
         return (key, self._users[key.user_id]) if key else await self._stored.find_key(digest)
 
     async def get_key(self, key_id: str) -> ApiKey | None:
-        declared = (key for key in self._keys.values() if key.id == key_id)
-        return next(declared, None) or await self._stored.get_key(key_id)
+        return self._declared_key(key_id) or await self._stored.get_key(key_id)
 
     async def list_keys(self, user_id: str | None = None) -> Sequence[ApiKey]:
         declared = (key for key in self._keys.values() if user_id in (None, key.user_id))
         return [*await self._stored.list_keys(user_id), *declared]
 
     async def revoke_key(self, key_id: str, at: int) -> bool:
-        for key in self._keys.values():
-            if key.id == key_id:
-                self.check_changeable(key.user_id)
+        if declared := self._declared_key(key_id):
+            self.check_changeable(declared.user_id)
         return await self._stored.revoke_key(key_id, at)
 
     async def touch_key(self, key_id: str, at: int) -> None:
-        if not any(key.id == key_id for key in self._keys.values()):
+        if self._declared_key(key_id) is None:
             await self._stored.touch_key(key_id, at)
+
+    def _declared_key(self, key_id: str) -> ApiKey | None:
+        return next((key for key in self._keys.values() if key.id == key_id), None)
+
+    def _check_free(self, name: str | None) -> None:
+        if any(name == known.name for known in self._users.values()):
+            raise AlreadyExists(
+                f"a user named {name!r} already exists, in the configuration file", param="name"
+            )
 
     def check_changeable(self, user_id: str) -> None:
         if user := self._users.get(user_id):
@@ -107,7 +112,7 @@ class AccountsOfFile:
 
 def _user(declared: DeclaredUser, source_ids: Mapping[str, str], known: Mapping[str, User]) -> User:
     """With an id that is the same after every start, because threads and files belong to it."""
-    user_id = f"user-{_hashed(declared.name)}"
+    user_id = f"user-{declared_digest(declared.name)}"
     grants = tuple(Grant(source_ids.get(g.source, g.source), g.use, g.write) for g in declared.grants)
     made_at = known[user_id].created_at if user_id in known else int(time.time())
     return User(user_id, declared.name, declared.role, grants, made_at)
@@ -115,14 +120,10 @@ def _user(declared: DeclaredUser, source_ids: Mapping[str, str], known: Mapping[
 
 def _key(declared: DeclaredUser, user: User) -> ApiKey:
     return ApiKey(
-        id=f"key-{_hashed(declared.name)}",
+        id=f"key-{declared_digest(declared.name)}",
         user_id=user.id,
         name="configuration file",
         prefix="",  # a key that someone chose may be short; no part of it is shown
         digest=key_digest(declared.api_key),
         created_at=user.created_at,
     )
-
-
-def _hashed(name: str) -> str:
-    return hashlib.sha256(f"configuration file: {name}".encode()).hexdigest()[:24]

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from deepanalyze.datasources.base import DataSourceConnector
+from deepanalyze.datasources.capabilities import PoolStats, SupportsPoolStats
 from deepanalyze.errors import DeepAnalyzeError, NotFound, SourceUnavailable
 
 
@@ -37,13 +38,19 @@ class LiveConnectors:
                 ) from None
             raise
 
-    def opened(self) -> dict[str, DataSourceConnector]:
-        """Those that are connected at this moment, by source."""
-        return {
+    def pool_stats(self) -> dict[str, PoolStats]:
+        """By source; of those that are connected at this moment and have a pool."""
+        connected = {
             source_id: task.result()
             for source_id, task in self._opening.items()
             if task.done() and not task.cancelled() and task.exception() is None
         }
+        found = {
+            source_id: connector.pool_stats()
+            for source_id, connector in connected.items()
+            if isinstance(connector, SupportsPoolStats)
+        }
+        return {source_id: stats for source_id, stats in found.items() if stats is not None}
 
     def retire(self, source_id: str, after_s: float) -> None:
         """The next caller connects anew; who has the connector already may go on with it for `after_s`."""

@@ -6,14 +6,14 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
-from deepanalyze.datasources.capabilities import PoolStats, SupportsPoolStats
+from deepanalyze.datasources.capabilities import PoolStats
 from deepanalyze.datasources.changes import SourceChange, changed_config, check_version
 from deepanalyze.datasources.credentials import CredentialManager, sanitize
-from deepanalyze.datasources.declared import Changes
+from deepanalyze.datasources.declared import Changes, check_names_free, declared_source, is_declared
 from deepanalyze.datasources.limits import SourceDefaults
 from deepanalyze.datasources.live import LiveConnectors, plugin_errors
 from deepanalyze.datasources.masking import MASK
@@ -22,10 +22,10 @@ from deepanalyze.datasources.metadata_cache import MetadataCache
 from deepanalyze.datasources.names import check_id, check_name
 from deepanalyze.datasources.plugins import ConnectorTypes
 from deepanalyze.datasources.repository import ConfigRepository, StoredSource
+from deepanalyze.datasources.reservations import Reservations
 from deepanalyze.datasources.schema import merge_secrets, split_secrets
+from deepanalyze.datasources.sealing import Sealer
 from deepanalyze.errors import (
-    AlreadyExists,
-    ConfigurationError,
     DeepAnalyzeError,
     NotFound,
     PermissionDenied,
@@ -50,13 +50,12 @@ class DataSourceRegistry:
         defaults: SourceDefaults | None = None,
         metadata_ttl_s: float = 5 * 60,
     ) -> None:
-        self._credentials = credential_manager or CredentialManager()
+        self._sealer = Sealer(credential_manager or CredentialManager())
         self._repository: ConfigRepository = repository or InMemoryRepository()
         self._defaults = defaults or SourceDefaults()
         self._types = ConnectorTypes()
         self._sources: dict[str, StoredSource] = {}
-        self._declared: set[str] = set()  # ids of those that the repository does not keep
-        self._reserved: set[str] = set()
+        self._reserved = Reservations()
         self._live = LiveConnectors()
         self.metadata = MetadataCache(metadata_ttl_s)
         self._log = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class DataSourceRegistry:
         """Reads every stored source and tries its secrets. Raises ConfigurationError when a key does not fit."""
         found = {source.id: source for source in await self._repository.list()}
         for source in found.values():
-            self._plain_config(source)
+            self._sealer.plain_config(source)
         self._sources = found
 
     # types
@@ -95,7 +94,6 @@ class DataSourceRegistry:
         *,
         created_by: str | None = None,
         shared: bool = True,
-        origin: Literal["api", "config"] = "api",
     ) -> StoredSource:
         """Validates, then connects (when asked to), then stores; what fails stores nothing.
 
@@ -104,7 +102,7 @@ class DataSourceRegistry:
         check_id(config.id)
         check_name(config.name)
         public, secrets = self._split(config)
-        with _Reservation(self, config.id, config.name):
+        with self._reserved.held(config.id, config.name, self._sources.values()):
             if test_connection:
                 await self._try(dataclasses.replace(config, config=merge_secrets(public, secrets)))
             now = int(time.time())
@@ -113,13 +111,12 @@ class DataSourceRegistry:
                 type=str(config.type),
                 name=config.name,
                 config=public,
-                secrets=self._encrypted(config.id, secrets),
+                secrets=self._sealer.seal(config.id, secrets),
                 metadata=dict(config.metadata),
                 created_at=config.created_at,
                 updated_at=now,
                 created_by=created_by,
                 shared=shared,
-                origin=origin,
                 status="ok" if test_connection else "untested",
                 last_tested_at=now if test_connection else None,
             )
@@ -145,12 +142,13 @@ class DataSourceRegistry:
         check_version(known, expected_version)
         name = known.name if change.name is None else change.name
         check_name(name)
-        whole = known_config = self._plain_config(known)
+        connector_class = self.connector_class(known.type)
+        whole = known_config = self._sealer.plain_config(known)
         if change.config is not None:
-            whole = changed_config(self.connector_class(known.type), known_config, change.config)
-        public, secrets = split_secrets(self.connector_class(known.type).config_model, whole)
+            whole = changed_config(connector_class, known_config, change.config)
+        public, secrets = split_secrets(connector_class.config_model, whole)
         reconnects = merge_secrets(public, secrets) != known_config
-        with _Reservation(self, known.id, name, besides=known.id):
+        with self._reserved.held(known.id, name, self._sources.values(), own=known):
             tested = reconnects and change.test_connection
             if tested:
                 await self._try(DataSourceConfig(known.id, known.type, name, merge_secrets(public, secrets)))
@@ -159,7 +157,7 @@ class DataSourceRegistry:
                 known,
                 name=name,
                 config=public,
-                secrets=self._encrypted(known.id, secrets),
+                secrets=self._sealer.seal(known.id, secrets),
                 metadata=known.metadata if change.metadata is None else dict(change.metadata),
                 updated_at=now,
                 version=known.version + 1,
@@ -193,26 +191,14 @@ class DataSourceRegistry:
     # sources of a configuration file: held in memory, so that the file alone says which there are
 
     def _check_not_declared(self, source: StoredSource) -> None:
-        if source.id in self._declared:
+        if is_declared(source):
             raise PermissionDenied(
                 f"data source {source.name!r} is declared in the configuration file; change or remove it there"
             )
 
     def check_declarable(self, wanted: Sequence[DataSourceConfig]) -> None:
         """Raises AlreadyExists when a source that is no declared one has the name or id of one that is to be."""
-        for label in (declaration.name for declaration in wanted):
-            if label in self._reserved:
-                raise AlreadyExists(
-                    f"a data source with the name or id {label!r} is being made through the API", param="name"
-                )
-            for source in self._sources.values():
-                if source.id not in self._declared and label in (source.id, source.name):
-                    raise AlreadyExists(
-                        f"data source {label!r} of the configuration file has the name of the stored data source "
-                        f"{source.name!r} ({source.id}), made through the API: rename one of them, or delete the "
-                        "stored one",
-                        param="name",
-                    )
+        check_names_free(wanted, self._sources.values(), self._reserved)
 
     async def declare(self, wanted: Sequence[DataSourceConfig]) -> Changes:
         """Replaces all declared sources; raises as `check_declarable` or InvalidRequest, and changes nothing then.
@@ -221,10 +207,9 @@ class DataSourceRegistry:
         removed one is closed at once.
         """
         self.check_declarable(wanted)
-        old = {source_id: self._sources[source_id] for source_id in self._declared}
+        old = {source.id: source for source in self._sources.values() if is_declared(source)}
         new = {each.id: self._as_declared(each, old.get(each.id)) for each in wanted}
         self._sources = {i: s for i, s in self._sources.items() if i not in old} | new
-        self._declared = set(new)
         for source_id in old:
             if old[source_id] is new.get(source_id):
                 continue
@@ -239,28 +224,16 @@ class DataSourceRegistry:
     def _as_declared(self, config: DataSourceConfig, old: StoredSource | None) -> StoredSource:
         """`old` itself where nothing has changed."""
         public, secrets = self._split(config)
-        if old is not None and (old.type, old.config, old.metadata) == (config.type, public, config.metadata):
-            kept = {f: self._credentials.decrypt(t, row=old.id, field=f) for f, t in old.secrets.items()}
-            if kept == secrets:
-                return old
-        return StoredSource(
-            id=config.id,
-            type=str(config.type),
-            name=config.name,
-            config=public,
-            secrets=self._encrypted(config.id, secrets),
-            metadata=dict(config.metadata),
-            created_at=config.created_at if old is None else old.created_at,
-            updated_at=int(time.time()),
-            origin="config",
-            version=1 if old is None else old.version + 1,
-        )
+        if (
+            old is not None
+            and (old.type, old.config, old.metadata) == (config.type, public, config.metadata)
+            and self._sealer.opened(old) == secrets
+        ):
+            return old
+        return declared_source(config, public, self._sealer.seal(config.id, secrets), old)
 
     def _split(self, config: DataSourceConfig) -> tuple[dict[str, Any], dict[str, str]]:
         return split_secrets(self.connector_class(config.type).config_model, config.config)
-
-    def _encrypted(self, source_id: str, secrets: Mapping[str, str]) -> dict[str, str]:
-        return {f: self._credentials.encrypt(v, row=source_id, field=f) for f, v in secrets.items()}
 
     async def _add(self, source: StoredSource) -> None:
         """Not to be cancelled half-way: repository and index would differ until the next start."""
@@ -294,7 +267,7 @@ class DataSourceRegistry:
 
     def get_config(self, id_or_name: str, sanitize: bool = True) -> DataSourceConfig:
         source = self.stored(id_or_name)
-        config = self.public_config(source) if sanitize else self._plain_config(source)
+        config = self.public_config(source) if sanitize else self._sealer.plain_config(source)
         return DataSourceConfig(
             id=source.id,
             type=source.type,
@@ -343,18 +316,7 @@ class DataSourceRegistry:
 
     def pool_stats(self) -> dict[str, PoolStats]:
         """By source id; of those that are connected and have a pool."""
-        found = {
-            source_id: connector.pool_stats()
-            for source_id, connector in self._live.opened().items()
-            if isinstance(connector, SupportsPoolStats)
-        }
-        return {source_id: stats for source_id, stats in found.items() if stats is not None}
-
-    def connections(self) -> dict[str, float]:
-        """Of all of them together."""
-        found = self.pool_stats().values()
-        names = ("in_use", "idle", "waiting")
-        return {name: float(sum(getattr(stats, name) for stats in found)) for name in names}
+        return self._live.pool_stats()
 
     async def disconnect_all(self) -> None:
         await self._live.close_all()
@@ -389,54 +351,17 @@ class DataSourceRegistry:
         finally:
             await connector.disconnect()
 
-    def _plain_config(self, source: StoredSource) -> dict[str, Any]:
-        try:
-            plain = {
-                f: self._credentials.decrypt(t, row=source.id, field=f) for f, t in source.secrets.items()
-            }
-        except ConfigurationError as error:
-            raise ConfigurationError(f"data source {source.name!r}: {error.message}") from error
-        return merge_secrets(source.config, plain)
-
     async def _set_status(self, source_id: str, status: Literal["ok", "error"]) -> None:
         now = int(time.time())
-        if source_id not in self._sources:  # unregistered while it was tested
+        known = self._sources.get(source_id)
+        if known is None:  # unregistered while it was tested
             return
-        if source_id not in self._declared:
+        if not is_declared(known):
             await self._repository.set_status(source_id, status, now)
         if source_id in self._sources:
             self._sources[source_id] = dataclasses.replace(
                 self._sources[source_id], status=status, last_tested_at=now
             )
-
-
-class _Reservation:
-    """Keeps an id and a name for a registration while it tests and stores; of concurrent ones, one succeeds."""
-
-    def __init__(
-        self, registry: DataSourceRegistry, source_id: str, name: str, *, besides: str | None = None
-    ) -> None:
-        self._registry = registry
-        self._besides = besides
-        self._labels = {"id": source_id, "name": name}
-
-    def __enter__(self) -> None:
-        registry = self._registry
-        own = registry._sources.get(self._besides or "")
-        owned = (
-            {own.id, own.name} if own else set()
-        )  # of two changes at a time the version tells the later one
-        known = {label for s in registry._sources.values() for label in (s.id, s.name)}
-        taken = (registry._reserved | known) - owned
-        for param, label in self._labels.items():
-            if label in taken:
-                raise AlreadyExists(
-                    f"a data source with the name or id {label!r} exists already", param=param
-                )
-        registry._reserved.update(self._labels.values())
-
-    def __exit__(self, *exc: object) -> None:
-        self._registry._reserved.difference_update(self._labels.values())
 
 
 def _named(source: StoredSource) -> dict[str, str]:

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from deepanalyze.datasources.credentials import CredentialManager
-from deepanalyze.datasources.repository import ConfigRepository, StoredSource
-from deepanalyze.errors import ConfigurationError
+from deepanalyze.datasources.repository import ConfigRepository
+from deepanalyze.datasources.sealing import Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,13 @@ async def rotate_secrets(repository: ConfigRepository, credentials: CredentialMa
     For a repository that nobody else changes meanwhile. Raises ConfigurationError, before anything is changed, when
     one secret fits none of the keys.
     """
+    sealer = Sealer(credentials)
     sources = await repository.list()
     for source in sources:
-        _check_readable(source, credentials)
+        sealer.opened(source)
     waiting = [s for s in sources if not all(credentials.is_current(token) for token in s.secrets.values())]
     for source in waiting:
         secrets = {field: credentials.rotate(token) for field, token in source.secrets.items()}
         # The same version: for clients nothing has changed.
         await repository.update(dataclasses.replace(source, secrets=secrets), expected_version=source.version)
     return Rotated(len(waiting), len(sources) - len(waiting))
-
-
-def _check_readable(source: StoredSource, credentials: CredentialManager) -> None:
-    for field, token in source.secrets.items():
-        try:
-            credentials.decrypt(token, row=source.id, field=field)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"data source {source.name!r}: {error.message}") from error

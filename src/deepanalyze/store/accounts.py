@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from deepanalyze.accounts.records import ApiKey, Belongings, Grant, Role, User
-from deepanalyze.errors import NotFound, PermissionDenied
+from deepanalyze.accounts.records import ApiKey, Belongings, Grant, Role, User, last_administrator
+from deepanalyze.errors import NotFound
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
 from deepanalyze.store.models import api_keys, data_sources, files, threads, users
@@ -140,9 +140,7 @@ def _existing(connection: Connection, user_id: str) -> User:
 def _check_not_last_admin(connection: Connection, user: User) -> None:
     others = select(users.c.id).where(users.c.role == "admin", users.c.id != user.id).limit(1)
     if user.role == "admin" and connection.execute(others).one_or_none() is None:
-        raise PermissionDenied(
-            f"user {user.name!r} is the last administrator of this server; make another one first"
-        )
+        raise last_administrator(user)
 
 
 def _owned(user_id: str) -> dict[Table, tuple[ColumnElement[bool], ...]]:
