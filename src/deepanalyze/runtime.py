@@ -24,7 +24,7 @@ from deepanalyze.accounts.exposure import only_first_key
 from deepanalyze.administration import Administration, connections
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.jobs import Analyses
-from deepanalyze.analysis.limits import LoopLimits
+from deepanalyze.analysis.limits import JobLimits, LoopLimits
 from deepanalyze.analysis.loop import Analyst
 from deepanalyze.analysis.models.base import ModelCatalog
 from deepanalyze.analysis.models.catalog import Catalog
@@ -45,6 +45,7 @@ from deepanalyze.settings import Settings
 from deepanalyze.store import Store, open_store
 from deepanalyze.telemetry import Telemetry
 from deepanalyze.urls import UrlSigner
+from deepanalyze.workspace import DiskUsage
 
 log = structlog.get_logger()
 
@@ -133,17 +134,26 @@ async def open_runtime(
                 queue_s=settings.kernel_queue_s,
             )
         )
-        threads = Threads(store.threads, data_dir.threads, ttl_hours=settings.thread_ttl_hours)
-        files = Files(store.files, data_dir.files, max_bytes=settings.max_file_bytes)
-        await files.clean_orphans()
-        await threads.clean_orphans()
+        usage = DiskUsage(settings.max_workspace_bytes_per_user)
+        threads = Threads(
+            store.threads,
+            data_dir.threads,
+            ttl_hours=settings.thread_ttl_hours,
+            max_per_user=settings.max_threads_per_user,
+            usage=usage,
+        )
+        files = Files(store.files, data_dir.files, max_bytes=settings.max_file_bytes, usage=usage)
+        await files.take_stock()
+        await threads.take_stock()
 
         sources = SourceAccess(registry, analysts_may_create=settings.analysts_may_create)
         models = await stack.enter_async_context(
             Catalog(settings.configured_models, Profiler(), retries=source_defaults(settings).retries)
         )
         analyst = Analyst(models, sources, files, kernels, loop_limits(settings))
-        analyses = await stack.enter_async_context(Analyses(analyst, threads, store.threads))
+        analyses = await stack.enter_async_context(
+            Analyses(analyst, threads, store.threads, limits=job_limits(settings))
+        )
         threads.on_delete.append(
             kernels.close_thread
         )  # after the analyses' own, which ends what uses the kernel
@@ -164,7 +174,7 @@ async def open_runtime(
             urls=UrlSigner(_signing_key(credentials), url, settings.url_ttl_s),
             health=Health(_checks(store, sandbox, models)),
             audit=audit,
-            telemetry=_telemetry(registry, kernels),
+            telemetry=_telemetry(registry, kernels, analyses),
             sandbox=sandbox,
             registry=registry,
             configured=configured,
@@ -172,8 +182,9 @@ async def open_runtime(
         )
 
 
-def _telemetry(registry: DataSourceRegistry, kernels: KernelPool) -> Telemetry:
+def _telemetry(registry: DataSourceRegistry, kernels: KernelPool, analyses: Analyses) -> Telemetry:
     telemetry = Telemetry()
+    telemetry.watch("deepanalyze_analyses", "Analyses", analyses.counts)
     telemetry.watch("deepanalyze_kernels", "Kernels of generated code", kernels.counts)
     telemetry.watch(
         "deepanalyze_source_connections",
@@ -253,6 +264,14 @@ def loop_limits(settings: Settings) -> LoopLimits:
         max_rounds=settings.max_rounds,
         max_analysis_s=settings.max_analysis_s,
         code_timeout_s=settings.code_timeout_s,
+    )
+
+
+def job_limits(settings: Settings) -> JobLimits:
+    return JobLimits(
+        max_running=settings.max_analyses,
+        max_running_per_user=settings.max_analyses_per_user,
+        max_queued_per_user=settings.max_queued_analyses,
     )
 
 

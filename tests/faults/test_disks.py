@@ -47,7 +47,7 @@ async def main():
         try:
             await files.create(Principal(User("user-1", "ada", "analyst")), "x.csv", "assistants", pieces())
         except InternalError as error:
-            print(error, list((root / "files").iterdir()), await store.files.all_file_ids())
+            print(error, list((root / "files").iterdir()), [f.id for f in await store.files.all_files()])
 
 asyncio.run(main())
 """

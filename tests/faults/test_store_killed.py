@@ -49,9 +49,9 @@ async def test_every_acknowledged_row_survives_kill_9(tmp_path: Path) -> None:
     for round_ in range(ROUNDS):
         acknowledged |= _write_until_killed(database, round_, after=random.randint(1, 120))
     async with open_store(database) as store:
-        threads = set(await store.threads.all_thread_ids())
+        threads = {t.id for t in await store.threads.all_threads()}
         kept = {f"thread {i}" for i in threads}
-        kept |= {f"file {i}" for i in await store.files.all_file_ids()}
+        kept |= {f"file {f.id}" for f in await store.files.all_files()}
         kept |= {f"source {s.id}" for s in await store.sources.list()}
         for thread_id in threads:
             kept |= {f"finished {i}" for i in await _finished_whole(store, thread_id)}

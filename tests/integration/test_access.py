@@ -276,8 +276,10 @@ async def test_fetching_needs_the_grant(access: SourceAccess, workspace: Workspa
     assert await access.fetch(granted(ADA, Grant(source.id)), reference, workspace)
 
 
-async def test_only_so_many_fetch_at_once(registry: DataSourceRegistry, workspace: Workspace) -> None:
-    access = SourceAccess(registry, parallel_fetches=2)
+async def test_one_user_fetches_half_as_many_at_once_as_all_may(
+    registry: DataSourceRegistry, workspace: Workspace
+) -> None:
+    access = SourceAccess(registry, parallel_fetches=4)
     await make(access)
     connector = await registry.get_connector("box")
     assert isinstance(connector, ToyConnector)

@@ -33,7 +33,7 @@ async def pool(sandbox: Sandbox) -> AsyncIterator[KernelPool]:
 
 
 async def _run(pool: KernelPool, thread_id: str, workspace: Workspace, code: str) -> tuple[str, bool]:
-    async with pool.lease(thread_id, workspace) as lease:
+    async with pool.lease(thread_id, workspace, user="ada") as lease:
         return (await lease.kernel.execute(code, timeout_s=30)).output, lease.fresh
 
 
@@ -53,12 +53,12 @@ async def test_who_waits_too_long_is_told_to_come_again(
     pool: KernelPool, workspaces: list[Workspace]
 ) -> None:
     a, b = workspaces
-    async with pool.lease("a", a):
+    async with pool.lease("a", a, user="ada"):
         with pytest.raises(Busy, match="kernel_queue_s") as refused:
-            async with pool.lease("b", b):
+            async with pool.lease("b", b, user="ada"):
                 pass
         with pytest.raises(Busy):  # nor does a thread get its own kernel twice
-            async with pool.lease("a", a):
+            async with pool.lease("a", a, user="ada"):
                 pass
     assert refused.value.retry_after_s is not None
     assert await _run(pool, "b", b, "1") == ("1\n", True)
@@ -69,10 +69,33 @@ async def test_who_waits_gets_the_place_that_becomes_free(
 ) -> None:
     a, b = workspaces
     async with KernelPool(sandbox, max_kernels=1, idle_s=600, queue_s=60) as pool:
-        async with pool.lease("a", a):
+        async with pool.lease("a", a, user="ada"):
             waiting = asyncio.create_task(_run(pool, "b", b, "1"))
             await asyncio.sleep(0)
         assert await waiting == ("1\n", True)
+
+
+async def test_one_user_s_crowd_does_not_keep_another_from_a_kernel(
+    sandbox: Sandbox, workspaces: list[Workspace]
+) -> None:
+    a, b = workspaces
+    order: list[str] = []
+
+    async def run(user: str, thread: str, workspace: Workspace) -> None:
+        async with pool.lease(thread, workspace, user=user):
+            order.append(thread)
+
+    async with (
+        KernelPool(sandbox, max_kernels=1, idle_s=600, queue_s=60) as pool,
+        asyncio.TaskGroup() as group,
+        pool.lease("ada-0", a, user="ada"),
+    ):
+        for n in (1, 2, 3):
+            group.create_task(run("ada", f"ada-{n}", a))
+        await asyncio.sleep(0)
+        group.create_task(run("bob", "bob", b))
+        await asyncio.sleep(0)
+    assert order.index("bob") <= 1
 
 
 async def test_a_dead_kernel_is_replaced(pool: KernelPool, workspaces: list[Workspace]) -> None:
@@ -90,13 +113,13 @@ async def test_a_warm_kernel_is_fresh_at_its_first_lease(
 
 async def test_warming_never_takes_a_place_in_use(pool: KernelPool, workspaces: list[Workspace]) -> None:
     a, b = workspaces
-    async with pool.lease("a", a) as lease:
+    async with pool.lease("a", a, user="ada") as lease:
         pool.warm("b", b)
         assert lease.kernel.alive
 
 
 async def test_closing_a_thread_ends_a_running_block(pool: KernelPool, workspaces: list[Workspace]) -> None:
-    async with pool.lease("a", workspaces[0]) as lease:
+    async with pool.lease("a", workspaces[0], user="ada") as lease:
         await lease.kernel.execute("1", timeout_s=30)
         running = asyncio.create_task(lease.kernel.execute("while True: pass", timeout_s=60))
         await asyncio.sleep(0)
@@ -108,7 +131,7 @@ async def test_closing_a_thread_ends_a_running_block(pool: KernelPool, workspace
 
 async def test_idle_kernels_are_closed(sandbox: Sandbox, workspaces: list[Workspace]) -> None:
     async with KernelPool(sandbox, max_kernels=1, idle_s=0.05, queue_s=10) as pool:
-        async with pool.lease("a", workspaces[0]) as lease:
+        async with pool.lease("a", workspaces[0], user="ada") as lease:
             kernel = lease.kernel
         async with asyncio.timeout(30):
             while kernel.alive:  # noqa: ASYNC110 - a kernel's end is no event for others

@@ -49,7 +49,7 @@ async def test_an_upload_is_kept_as_it_came(files: Files) -> None:
 async def test_it_survives_a_restart(files: Files, store: Store, directory: Path) -> None:
     file = await files.create(ADA, "sales.csv", "assistants", chunks(b"data"))
     restarted = Files(store.files, directory, max_bytes=LIMIT)
-    assert await restarted.clean_orphans() == 0
+    assert await restarted.take_stock() == 0
     assert restarted.path(await restarted.get(ADA, file.id)).read_bytes() == b"data"
 
 
@@ -178,5 +178,5 @@ async def test_what_a_crash_left_is_removed_at_start(files: Files, directory: Pa
     file = await files.create(ADA, "sales.csv", "assistants", chunks(b"x"))
     (directory / "file-half.part").write_bytes(b"half")
     (directory / "file-norow").write_bytes(b"whole, but its row was never written")
-    assert await files.clean_orphans() == 2
+    assert await files.take_stock() == 2
     assert os.listdir(directory) == [file.id]

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepanalyze.datasources import beneath
-from deepanalyze.errors import InvalidRequest, NotFound
-from deepanalyze.workspace import Workspace
+from deepanalyze.errors import InvalidRequest, NotFound, QuotaExceeded
+from deepanalyze.workspace import DiskUsage, Workspace
 from tests.support.sandbox import made_workspace
 
 
@@ -171,3 +171,36 @@ def _make_deep(root: Path, depth: int) -> None:
         os.close(directory)
         directory = inner
     os.close(directory)
+
+
+def test_what_is_adopted_and_removed_counts_for_its_user(tmp_path: Path) -> None:
+    usage = DiskUsage(max_bytes_per_user=100)
+    for place, user in (("thread-1", "ada"), ("thread-2", "ada"), ("thread-3", "bob")):
+        usage.register(place, user)
+    made = {place: _counted(tmp_path, usage, place) for place in ("thread-1", "thread-2", "thread-3")}
+    made["thread-1"].adopt(_staged(made["thread-1"], "x" * 60), "a.csv")
+    with pytest.raises(
+        QuotaExceeded, match=r"60 bytes of the 100 .*\(max_workspace_bytes_per_user\), and 50 more"
+    ):
+        made["thread-2"].adopt(_staged(made["thread-2"], "x" * 50), "b.csv")
+    assert made["thread-2"].list() == []
+    made["thread-3"].adopt(_staged(made["thread-3"], "x" * 50), "b.csv")
+    with pytest.raises(InvalidRequest):
+        made["thread-2"].adopt(_staged(made["thread-2"], "x" * 30), "..")
+    assert (usage.taken("ada"), usage.taken("bob")) == (60, 50)
+    made["thread-1"].remove("a.csv")
+    made["thread-1"].remove("no.csv")
+    assert usage.taken("ada") == 0
+    (made["thread-2"].root / "by code").write_bytes(b"x" * 101)
+    assert not made["thread-2"].measure()
+    with pytest.raises(QuotaExceeded):
+        usage.check("ada")
+    usage.forget("thread-2")
+    usage.check("ada")
+    assert made["thread-1"].measure()
+
+
+def _counted(tmp_path: Path, usage: DiskUsage, place: str) -> Workspace:
+    made = Workspace(tmp_path / place / "work", tmp_path / place / "staging", usage=usage, place=place)
+    made.create()
+    return made

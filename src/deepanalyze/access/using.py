@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,6 +15,7 @@ from deepanalyze.access.directory import SourceDirectory
 from deepanalyze.access.operations import operation, refusals
 from deepanalyze.access.rights import may_manage, may_write
 from deepanalyze.access.sending import send
+from deepanalyze.access.turns import SourceTurns
 from deepanalyze.accounts import Principal
 from deepanalyze.datasources.base import DataItem, DataSourceConnector, OnProgress
 from deepanalyze.datasources.browse import BrowsePage, browse
@@ -37,11 +38,12 @@ from deepanalyze.datasources.references import DataReference, FetchedFile
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, NotSupported, PermissionDenied
+from deepanalyze.fairness import FairSlots
 from deepanalyze.workspace import Workspace
 
 T = TypeVar("T")
 
-PARALLEL_FETCHES = 8  # of the whole server; each may hold a connection and a file
+PARALLEL_FETCHES = 16  # of the whole server, half of them for one user; each may hold a connection and a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class SourceAccess(SourceDirectory):
         parallel_fetches: int = PARALLEL_FETCHES,
     ) -> None:
         super().__init__(registry, analysts_may_create=analysts_may_create)
-        self._fetching = asyncio.Semaphore(parallel_fetches)
+        self._fetching = FairSlots(parallel_fetches, per_user=max(1, parallel_fetches // 2))
+        self._turns = SourceTurns(registry.defaults.timeouts.acquire_s)
 
     async def test(self, principal: Principal, id_or_name: str, *, deep: bool = False) -> TestResult:
         """`deep` also tries what the credential could do without us, which only who manages the source may know."""
@@ -110,8 +113,8 @@ class SourceAccess(SourceDirectory):
     ) -> BrowsePage:
         source = self._usable(principal, id_or_name)
         with operation("browse", source, path=path):
-            connector = await self._registry.get_connector(source.id)
-            return await browse(connector, path, recursive=recursive, limit=limit, cursor=cursor)
+            async with self._using(principal, source) as connector:
+                return await browse(connector, path, recursive=recursive, limit=limit, cursor=cursor)
 
     async def metadata(
         self, principal: Principal, id_or_name: str, path: str, *, refresh: bool = False
@@ -121,7 +124,7 @@ class SourceAccess(SourceDirectory):
         async def load(connector: DataSourceConnector) -> Mapping[str, Any]:
             return await connector.get_metadata(path)
 
-        return await self._remembered("metadata", source, path, load, refresh=refresh)
+        return await self._remembered("metadata", principal, source, path, load, refresh=refresh)
 
     async def schema(
         self, principal: Principal, id_or_name: str, *, refresh: bool = False
@@ -133,7 +136,7 @@ class SourceAccess(SourceDirectory):
                 raise unable(type(connector), source, "schema")
             return await connector.schema()
 
-        return await self._remembered("schema", source, "", load, refresh=refresh)
+        return await self._remembered("schema", principal, source, "", load, refresh=refresh)
 
     async def statistics(
         self, principal: Principal, id_or_name: str, path: str, *, refresh: bool = False
@@ -145,37 +148,37 @@ class SourceAccess(SourceDirectory):
                 raise unable(type(connector), source, "statistics")
             return await connector.statistics(path)
 
-        return await self._remembered("statistics", source, path, load, refresh=refresh)
+        return await self._remembered("statistics", principal, source, path, load, refresh=refresh)
 
     async def preview(self, principal: Principal, id_or_name: str, path: str, limit: int) -> Table:
         source = self._usable(principal, id_or_name)
         with operation("preview", source, path=path) as facts:
-            connector = await self._registry.get_connector(source.id)
-            if not isinstance(connector, SupportsPreview):
-                raise unable(type(connector), source, "preview")
-            table = await connector.preview(path, limit=limit)
-            facts.update(rows=len(table.rows), truncated=table.truncated)
-            return table
+            async with self._using(principal, source) as connector:
+                if not isinstance(connector, SupportsPreview):
+                    raise unable(type(connector), source, "preview")
+                table = await connector.preview(path, limit=limit)
+                facts.update(rows=len(table.rows), truncated=table.truncated)
+                return table
 
     async def query(self, principal: Principal, id_or_name: str, question: Question) -> Table:
         """What a statement changes, when it may change anything, is no longer as the cache remembers it."""
         source = self._usable(principal, id_or_name)
         with operation("query", source, sql=question.sql) as facts:
-            connector = await self._registry.get_connector(source.id)
-            if not isinstance(connector, SupportsQuery):
-                raise unable(type(connector), source, "SQL")
-            table = await connector.rows(
-                question.sql,
-                params=question.params,
-                max_rows=question.max_rows,
-                timeout_s=question.timeout_s,
-                may_write=may_write(principal, source),
-            )
-            facts.update(rows=len(table.rows), truncated=table.truncated)
-            if table.rows_affected is not None:
-                facts["rows_affected"] = table.rows_affected
-                self._registry.clear_cache(source.id)
-            return table
+            async with self._using(principal, source) as connector:
+                if not isinstance(connector, SupportsQuery):
+                    raise unable(type(connector), source, "SQL")
+                table = await connector.rows(
+                    question.sql,
+                    params=question.params,
+                    max_rows=question.max_rows,
+                    timeout_s=question.timeout_s,
+                    may_write=may_write(principal, source),
+                )
+                facts.update(rows=len(table.rows), truncated=table.truncated)
+                if table.rows_affected is not None:
+                    facts["rows_affected"] = table.rows_affected
+                    self._registry.clear_cache(source.id)
+                return table
 
     async def export(
         self,
@@ -188,19 +191,19 @@ class SourceAccess(SourceDirectory):
         """The rows of a statement that reads as a file, which appears only when it is complete."""
         source = self._usable(principal, id_or_name)
         with operation("export", source, sql=question.sql) as facts:
-            connector = await self._registry.get_connector(source.id)
-            if not isinstance(connector, SupportsExport):
-                raise unable(type(connector), source, "SQL")
-            exported = await connector.export(
-                destination,
-                query=question.sql,
-                params=question.params,
-                format=format,
-                max_rows=question.max_rows,
-                timeout_s=question.timeout_s,
-            )
-            facts.update(rows=exported.rows, bytes=exported.bytes, truncated=exported.truncated)
-            return exported
+            async with self._using(principal, source) as connector:
+                if not isinstance(connector, SupportsExport):
+                    raise unable(type(connector), source, "SQL")
+                exported = await connector.export(
+                    destination,
+                    query=question.sql,
+                    params=question.params,
+                    format=format,
+                    max_rows=question.max_rows,
+                    timeout_s=question.timeout_s,
+                )
+                facts.update(rows=exported.rows, bytes=exported.bytes, truncated=exported.truncated)
+                return exported
 
     async def fetch(
         self,
@@ -215,14 +218,14 @@ class SourceAccess(SourceDirectory):
             raise InvalidRequest(
                 f"source {source.name!r} is of type {source.type!r}, not {reference.type!r}", param="type"
             )
-        async with self._fetching:
+        async with self._fetching.slot(principal.user_id):
             with operation(
                 "fetch", source, sql=reference.query, path=reference.path, table=reference.table
             ) as facts:
-                connector = await self._registry.get_connector(source.id)
-                files = await fetch_into(connector, reference, workspace, on_progress)
-                facts.update(counts(files))
-                return files
+                async with self._using(principal, source) as connector:
+                    files = await fetch_into(connector, reference, workspace, on_progress)
+                    facts.update(counts(files))
+                    return files
 
     async def upload(
         self,
@@ -240,17 +243,24 @@ class SourceAccess(SourceDirectory):
         with refusals("upload", source):
             _check_may_write(principal, source)
         with operation("upload", source, file=file, path=path) as facts:
-            connector = await self._registry.get_connector(source.id)
-            if not isinstance(connector, SupportsUpload):
-                raise NotSupported(f"source {source.name!r} ({source.type}) takes no files")
-            written = await send(connector, workspace, file, path, overwrite=overwrite, metadata=metadata)
-            facts.update(bytes=written.size, overwrite=overwrite)
-            self._registry.clear_cache(source.id)
-            return written
+            async with self._using(principal, source) as connector:
+                if not isinstance(connector, SupportsUpload):
+                    raise NotSupported(f"source {source.name!r} ({source.type}) takes no files")
+                written = await send(connector, workspace, file, path, overwrite=overwrite, metadata=metadata)
+                facts.update(bytes=written.size, overwrite=overwrite)
+                self._registry.clear_cache(source.id)
+                return written
+
+    @asynccontextmanager
+    async def _using(self, principal: Principal, source: StoredSource) -> AsyncIterator[DataSourceConnector]:
+        connector = await self._registry.get_connector(source.id)
+        async with self._turns.turn(principal.user_id, source, connector):
+            yield connector
 
     async def _remembered(
         self,
         what: str,
+        principal: Principal,
         source: StoredSource,
         path: str,
         load: Callable[[DataSourceConnector], Awaitable[T]],
@@ -258,7 +268,8 @@ class SourceAccess(SourceDirectory):
         refresh: bool,
     ) -> Cached[T]:
         async def ask() -> T:
-            return await load(await self._registry.get_connector(source.id))
+            async with self._using(principal, source) as connector:
+                return await load(connector)
 
         with operation(what, source, path=path or None):
             return await self._registry.metadata.get(source.id, (what, path), ask, refresh=refresh)

@@ -12,6 +12,7 @@ from typing import Any
 
 from deepanalyze.analysis.events import Event, Execute, File, Text
 from deepanalyze.analysis.limits import head_and_tail
+from deepanalyze.analysis.records import ThreadRecord
 from deepanalyze.analysis.transcript import execute_block, file_block
 from deepanalyze.audit import Outcome, note
 from deepanalyze.errors import DeepAnalyzeError
@@ -28,14 +29,23 @@ _DIED = (
 )
 
 
+_OVER_QUOTA = (
+    "[The user's files now take more than this server lets one keep (max_workspace_bytes_per_user). "
+    "Delete what you wrote and no longer need, else the analysis ends.]"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """One code block that has run. `output` is what the model is told and the answer's text shows."""
+    """One code block that has run. `output` is what the model is told and the answer's text shows; `over_quota`: the
+    user keeps more on the disk than may be.
+    """
 
     block: int
     result: CodeResult
     files: tuple[WorkspaceFile, ...]
     output: str
+    over_quota: bool
 
     def events(self) -> Iterator[Event]:
         yield Execute(self.block, self.result.status, self.result.output, self.result.elapsed_ms)
@@ -56,7 +66,7 @@ class CodeRunner:
     def __init__(
         self,
         kernels: KernelPool,
-        thread_id: str,
+        thread: ThreadRecord,
         workspace: Workspace,
         *,
         max_output_chars: int,
@@ -65,23 +75,25 @@ class CodeRunner:
         self.files: dict[str, WorkspaceFile] = {}
         self.blocks = 0
         self._kernels = kernels
-        self._thread_id = thread_id
+        self._thread = thread
         self._workspace = workspace
         self._max_output_chars = max_output_chars
         self._has_variables = ran_before
 
     def warm(self) -> None:
         """Starts the kernel in the background, to hide its start-up."""
-        self._kernels.warm(self._thread_id, self._workspace)
+        self._kernels.warm(self._thread.id, self._workspace)
 
     async def run(self, code: str, *, timeout_s: float) -> Executed:
         """Raises Busy and SandboxUnavailable. Cancelling interrupts the code."""
         self.blocks += 1
-        with _audited(code, self._thread_id, self.blocks) as facts:
-            async with self._kernels.lease(self._thread_id, self._workspace) as lease:
+        with _audited(code, self._thread.id, self.blocks) as facts:
+            leased = self._kernels.lease(self._thread.id, self._workspace, user=self._thread.owner_id)
+            async with leased as lease:
                 before = await asyncio.to_thread(self._workspace.snapshot)
                 result = await lease.kernel.execute(code, timeout_s=timeout_s)
                 files = await asyncio.to_thread(self._workspace.changes_since, before)
+                within_quota = await asyncio.to_thread(self._workspace.measure)
                 lost = lease.fresh and self._has_variables
             facts.update(status=result.status, files=len(files))
         self._has_variables = result.status != "died"
@@ -91,8 +103,14 @@ class CodeRunner:
             "died": _DIED,
         }
         output = head_and_tail(result.output.strip("\n"), self._max_output_chars)
-        told = [_VARIABLES_LOST if lost else "", output, notes.get(result.status, "")]
-        return Executed(self.blocks, result, tuple(files), "\n".join(filter(None, told)) or "(no output)")
+        told = [
+            _VARIABLES_LOST if lost else "",
+            output,
+            notes.get(result.status, ""),
+            "" if within_quota else _OVER_QUOTA,
+        ]
+        text = "\n".join(filter(None, told)) or "(no output)"
+        return Executed(self.blocks, result, tuple(files), text, not within_quota)
 
 
 @contextmanager

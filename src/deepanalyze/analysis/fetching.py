@@ -19,10 +19,7 @@ async def fetch_into_thread(
     thread_id: str | None,
 ) -> tuple[str, list[FetchedFile]]:
     """The thread's id and its new files. Without a thread one is made, which goes again when the fetch fails."""
-    if thread_id:
-        thread = await threads.get(principal, thread_id)
-    else:
-        thread = await threads.create(principal)
+    thread = await threads.open(principal, thread_id)
     workspace = threads.workspace(thread.id)
     try:
         fetched = await sources.fetch(principal, reference, workspace)
@@ -31,4 +28,6 @@ async def fetch_into_thread(
         if not thread_id:
             await threads.delete(principal, thread.id)
         raise
+    finally:
+        await asyncio.to_thread(workspace.measure)
     return thread.id, fetched

@@ -19,6 +19,7 @@ from deepanalyze.accounts import Principal
 from deepanalyze.analysis.paging import Page, decode_cursor, page
 from deepanalyze.analysis.records import FileRepository, UploadedFile
 from deepanalyze.errors import DeepAnalyzeError, FileTooLarge, InternalError, InvalidRequest, NotFound
+from deepanalyze.workspace import DiskUsage
 from deepanalyze.workspace.names import safe_parts
 
 log = structlog.get_logger()
@@ -37,29 +38,38 @@ class Files:
         directory: Path,
         *,
         max_bytes: int,
+        usage: DiskUsage | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._repository = repository
         self._directory = directory
         self._max_bytes = max_bytes
+        self._usage = usage or DiskUsage()
         self._clock = clock
 
     async def create(
         self, principal: Principal, filename: str, purpose: str, chunks: AsyncIterator[bytes]
     ) -> UploadedFile:
-        """Raises FileTooLarge as soon as more than `max_bytes` have come; nothing is kept then."""
+        """Raises FileTooLarge as soon as more than `max_bytes` have come, QuotaExceeded as soon as the user's are more
+        than may be; nothing is kept then.
+        """
         if not _PURPOSE.fullmatch(purpose):
             raise InvalidRequest(
                 "purpose must be 1 to 64 letters, digits, - and _, such as assistants", param="purpose"
             )
         name = plain_name(filename)
         file_id = f"file-{secrets.token_hex(12)}"
-        size = await self._receive(file_id, name, chunks)
-        file = UploadedFile(file_id, principal.user_id, name, size, purpose, int(self._clock()))
+        self._usage.register(file_id, principal.user_id)
         try:
-            await self._repository.add_file(file)
-        except DeepAnalyzeError:
-            await asyncio.to_thread(self._path(file_id).unlink)
+            size = await self._receive(file_id, name, chunks)
+            file = UploadedFile(file_id, principal.user_id, name, size, purpose, int(self._clock()))
+            try:
+                await self._repository.add_file(file)
+            except DeepAnalyzeError:
+                await asyncio.to_thread(self._path(file_id).unlink)
+                raise
+        except BaseException:
+            self._usage.forget(file_id)
             raise
         return file
 
@@ -90,19 +100,25 @@ class Files:
         file = await self.get(principal, file_id)
         await self._repository.delete_file(file.id)
         await asyncio.to_thread(self._path(file.id).unlink, missing_ok=True)
+        self._usage.forget(file.id)
 
     async def forget(self, file_ids: Iterable[str]) -> None:
         """Removes the bytes of files whose rows are gone. What resists is removed at the next start."""
         for file_id in file_ids:
             try:
                 await asyncio.to_thread(self._path(file_id).unlink, missing_ok=True)
+                self._usage.forget(file_id)
             except OSError as error:
                 log.warning("file could not be removed", file_id=file_id, error=str(error))
 
-    async def clean_orphans(self) -> int:
-        """Called once at start, before any upload: removes what a crash left without a row. Returns how many."""
-        known = set(await self._repository.all_file_ids())
-        removed = await asyncio.to_thread(self._remove_all_but, known)
+    async def take_stock(self) -> int:
+        """Called once at start, before any upload: counts what there is, and removes what a crash left without a row.
+        Returns how many it removed.
+        """
+        files = await self._repository.all_files()
+        for file in files:
+            self._usage.register(file.id, file.owner_id, file.bytes)
+        removed = await asyncio.to_thread(self._remove_all_but, {file.id for file in files})
         if removed:
             log.info("incomplete uploads removed", files=removed)
         return removed
@@ -116,6 +132,7 @@ class Files:
                     size += len(chunk)
                     if size > self._max_bytes:
                         raise self._too_large(name)
+                    self._usage.add(file_id, len(chunk))
                     await _to_the_end(_write, stream, chunk)
                 await _to_the_end(_complete, stream, part, path)
             except BaseException:  # a cancelled upload leaves nothing behind either

@@ -1,11 +1,13 @@
-"""One analysis as a job: waits for its turn in the thread, runs, and is stored before anybody is told its end."""
+"""One analysis as a job: waits for its turn in the thread and on the server, runs, and is stored before anybody is told
+its end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +28,7 @@ from deepanalyze.analysis.records import (
 from deepanalyze.analysis.request import AnalysisRequest
 from deepanalyze.analysis.threads import Threads
 from deepanalyze.errors import Cancelled, DeepAnalyzeError, InternalError
+from deepanalyze.fairness import FairSlots
 
 UNFOLLOWED_S = 5.0
 """How long a job that is not in the background waits for its first follower."""
@@ -53,6 +56,7 @@ class Tools:
     analyst: Analyst
     threads: Threads
     repository: ThreadRepository
+    slots: FairSlots
     clock: Callable[[], float] = time.time
 
 
@@ -67,6 +71,7 @@ class Job:
     ) -> None:
         self.id = record.id
         self.thread_id = thread.id
+        self.user_id = thread.owner_id
         self.created = record.created_at
         self.model = record.model
         self.background = request.background
@@ -120,20 +125,23 @@ class Job:
 
     async def run(self) -> None:
         structlog.contextvars.bind_contextvars(thread_id=self.thread_id, analysis_id=self.id)
-        try:
-            await self._wait_for_turn()
-        except asyncio.CancelledError:
-            await self._store(self._failed_because_cancelled())
-            return
-        try:
+        async with AsyncExitStack() as held:
+            try:
+                await self._wait_for_turn(held)
+            except asyncio.CancelledError:
+                await self._store(self._failed_because_cancelled())
+                return
             await self._analyse_and_store()
-        finally:
-            self._line.turn.release()
 
-    async def _wait_for_turn(self) -> None:
+    async def _wait_for_turn(self, held: AsyncExitStack) -> None:
+        """In the thread first, so that who waits there keeps no slot from others."""
         if self._line.turn.locked():
             self._tell(Status("queued behind another analysis of this thread"))
-        await self._line.turn.acquire()
+        await held.enter_async_context(self._line.turn)
+        slots = self._tools.slots
+        if not slots.free_for(self.user_id):
+            self._tell(Status("queued until another analysis ends; users are served in turn"))
+        await held.enter_async_context(slots.slot(self.user_id))
 
     async def _analyse_and_store(self) -> None:
         failed: Failed | None = None

@@ -1,10 +1,13 @@
-"""Analyses as jobs of their threads: one at a time in each, followed live or later, ended when nobody listens."""
+"""Analyses as jobs of their threads: one at a time in each, users in turn, followed live or later, ended when nobody
+listens.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import TracebackType
@@ -17,13 +20,16 @@ from deepanalyze.analysis.eventcodec import events_of, records_of
 from deepanalyze.analysis.eventlog import EventLog
 from deepanalyze.analysis.events import Failed, Numbered
 from deepanalyze.analysis.job import SERVER_STOPPED, Job, ThreadLine, Tools
+from deepanalyze.analysis.limits import JobLimits
 from deepanalyze.analysis.loop import Analyst
 from deepanalyze.analysis.records import AnalysisRecord, EventRecord, ThreadRepository
 from deepanalyze.analysis.request import AnalysisRequest
 from deepanalyze.analysis.threads import Threads
-from deepanalyze.errors import Cancelled
+from deepanalyze.errors import Cancelled, RateLimited
+from deepanalyze.fairness import FairSlots
 
 _PAGE = 500
+_RETRY_AFTER_S = 5.0
 
 log = structlog.get_logger()
 
@@ -37,13 +43,17 @@ class Analyses:
         threads: Threads,
         repository: ThreadRepository,
         *,
+        limits: JobLimits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._threads = threads
         self._repository = repository
+        self._limits = limits or JobLimits()
         self._clock = clock
-        self._tools = Tools(analyst, threads, repository, clock)
+        slots = FairSlots(self._limits.max_running, per_user=self._limits.max_running_per_user)
+        self._tools = Tools(analyst, threads, repository, slots, clock)
         self._lines: dict[str, ThreadLine] = {}
+        self._starting: Counter[str] = Counter()  # analyses that are not in a line yet, by user
         self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -59,11 +69,19 @@ class Analyses:
         await self._end([job for line in self._lines.values() for job in line.jobs], SERVER_STOPPED)
 
     async def start(self, request: AnalysisRequest) -> Job:
-        """Raises NotFound for a thread that is not the caller's. Whatever goes wrong later, the job's events tell."""
-        if request.thread_id is None:
-            thread = await self._threads.create(request.principal)
-        else:
-            thread = await self._threads.get(request.principal, request.thread_id)
+        """Raises NotFound for a thread that is not the caller's, RateLimited when too many of the caller's wait.
+        Whatever goes wrong later, the job's events tell.
+        """
+        user_id = request.principal.user_id
+        self._check_queue(user_id)
+        self._starting[user_id] += 1
+        try:
+            return await self._started(request)
+        finally:
+            self._starting[user_id] -= 1
+
+    async def _started(self, request: AnalysisRequest) -> Job:
+        thread = await self._threads.open(request.principal, request.thread_id)
         record = AnalysisRecord(
             f"chatcmpl-{secrets.token_hex(12)}", thread.id, request.model, "queued", int(self._clock())
         )
@@ -100,6 +118,23 @@ class Analyses:
 
     def status(self, thread_id: str) -> Literal["idle", "running"]:
         return "running" if thread_id in self._lines else "idle"
+
+    def counts(self) -> dict[str, float]:
+        running = self._tools.slots.held
+        jobs = sum(len(line.jobs) for line in self._lines.values())
+        return {"running": running, "waiting": jobs - running, "max": self._limits.max_running}
+
+    def _check_queue(self, user_id: str) -> None:
+        limits = self._limits
+        at_once = limits.max_running_per_user + limits.max_queued_per_user
+        jobs = (job for line in self._lines.values() for job in line.jobs)
+        own = self._starting[user_id] + sum(job.user_id == user_id for job in jobs)
+        if own >= at_once:
+            raise RateLimited(
+                f"{own} of your analyses run or wait, and no more than {at_once} may (max_analyses_per_user, "
+                "max_queued_analyses); ask again when one has ended, or cancel one",
+                retry_after_s=_RETRY_AFTER_S,
+            )
 
     async def _work(self, job: Job, line: ThreadLine) -> None:
         try:

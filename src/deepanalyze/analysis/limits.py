@@ -1,4 +1,4 @@
-"""How far one analysis may go."""
+"""How far one analysis may go, and how many there may be."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ class LoopLimits:
     """How often in a row a model is asked to go on that has sent neither code nor an answer."""
     drain_s: float = 2
     """How long the end of a reply (its usage) is awaited after its last tag was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobLimits:
+    """How many analyses run at the same time, of all users and of one, and how many of one user may wait."""
+
+    max_running: int = 8
+    max_running_per_user: int = 4
+    max_queued_per_user: int = 100
 
 
 def head_and_tail(text: str, limit: int) -> str:

@@ -68,7 +68,7 @@ class Analyst:
         gathering = Gathering(request, workspace, self._sources, self._files)
         runner = CodeRunner(
             self._kernels,
-            thread.id,
+            thread,
             workspace,
             max_output_chars=self._limits.max_output_chars,
             ran_before=any(turn.role == "execute" for turn in request.turns),
@@ -81,6 +81,7 @@ class Analyst:
         finally:
             if request.thread_id is None:
                 await self._kernels.close_thread(thread.id)
+            await asyncio.to_thread(workspace.measure)
 
 
 class Analysis:
@@ -103,6 +104,7 @@ class Analysis:
         self._usage = TokenUsage()
         self._rounds = 0
         self._nudges = 0
+        self._over_quota = False
         self._seen: Counter[tuple[str, str]] = Counter()
         self._ending: Literal["stop", "length"] | None = None
         self._deadline = 0.0
@@ -163,8 +165,13 @@ class Analysis:
         events = list(executed.events())
         if self._seen[code, executed.output] >= _MAX_SAME:
             events += self._stopped(f"after the same code had given the same output {_MAX_SAME} times")
+        elif executed.over_quota and self._over_quota:
+            events += self._stopped(
+                "because your files take more than you may keep (max_workspace_bytes_per_user)"
+            )
         elif self._rounds >= self._limits.max_rounds:
             events += self._stopped(f"after {self._rounds} rounds (max_rounds)")
+        self._over_quota = executed.over_quota
         return events
 
     def _notes(self, code: str, executed: Executed) -> Iterator[str]:

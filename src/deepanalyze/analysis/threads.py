@@ -15,8 +15,8 @@ import structlog
 from deepanalyze.accounts import Principal
 from deepanalyze.analysis.paging import Page, decode_cursor, page
 from deepanalyze.analysis.records import MessageRecord, ThreadRecord, ThreadRepository
-from deepanalyze.errors import NotFound
-from deepanalyze.workspace import Workspace, sandbox_uid
+from deepanalyze.errors import DeepAnalyzeError, NotFound
+from deepanalyze.workspace import DiskUsage, Workspace, sandbox_uid
 from deepanalyze.workspace.removal import remove_tree
 
 _HOUR_S = 60 * 60
@@ -50,21 +50,38 @@ class Threads:
         directory: Path,
         *,
         ttl_hours: float,
+        max_per_user: int = 0,
+        usage: DiskUsage | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.on_delete: list[Callable[[str], Awaitable[object]]] = []
         self._repository = repository
         self._directory = directory
         self._ttl_s = int(ttl_hours * _HOUR_S)
+        self._max_per_user = max_per_user
+        self._usage = usage or DiskUsage()
         self._clock = clock
 
+    async def open(self, principal: Principal, thread_id: str | None) -> ThreadRecord:
+        """The thread to bring more into: the user's own of that id, or a new one. Raises NotFound, and QuotaExceeded
+        where the user may keep nothing more.
+        """
+        self._usage.check(principal.user_id)
+        return await (self.get(principal, thread_id) if thread_id else self.create(principal))
+
     async def create(self, principal: Principal) -> ThreadRecord:
+        """Raises QuotaExceeded when the user has as many as may be."""
         now = int(self._clock())
         thread = ThreadRecord(
             f"thread-{secrets.token_hex(12)}", principal.user_id, now, now, now + self._ttl_s
         )
         await asyncio.to_thread(self.workspace(thread.id).create)
-        await self._repository.add_thread(thread)
+        try:
+            await self._repository.add_thread(thread, at_most=self._max_per_user)
+        except DeepAnalyzeError:
+            await asyncio.to_thread(remove_tree, self._directory / thread.id)
+            raise
+        self._usage.register(thread.id, thread.owner_id)
         return thread
 
     async def get(self, principal: Principal, thread_id: str) -> ThreadRecord:
@@ -104,7 +121,8 @@ class Threads:
 
     def workspace(self, thread_id: str) -> Workspace:
         own = self._directory / thread_id
-        return Workspace(own / "work", own / "staging", owner_uid=sandbox_uid(thread_id))
+        uid = sandbox_uid(thread_id)
+        return Workspace(own / "work", own / "staging", owner_uid=uid, usage=self._usage, place=thread_id)
 
     async def expire(self, *, unused_hours: float | None = None) -> builtins.list[str]:
         """Removes what has not been used for the time to live, or for `unused_hours`. Returns their ids."""
@@ -118,10 +136,15 @@ class Threads:
                 removed.append(thread_id)
         return removed
 
-    async def clean_orphans(self) -> int:
-        """Called once at start: removes directories whose thread is gone. Returns how many."""
-        known = set(await self._repository.all_thread_ids())
-        orphans = await asyncio.to_thread(self._directories_besides, known)
+    async def take_stock(self) -> int:
+        """Called once at start: measures what there is, and removes directories whose thread is gone. Returns how many
+        it removed.
+        """
+        threads = await self._repository.all_threads()
+        for thread in threads:
+            self._usage.register(thread.id, thread.owner_id)
+            await asyncio.to_thread(self.workspace(thread.id).measure)
+        orphans = await asyncio.to_thread(self._directories_besides, {thread.id for thread in threads})
         for orphan in orphans:
             await asyncio.to_thread(remove_tree, orphan)
         if orphans:
@@ -130,7 +153,7 @@ class Threads:
 
     async def stats(self) -> ThreadStats:
         now = int(self._clock())
-        ids = await self._repository.all_thread_ids()
+        ids = [thread.id for thread in await self._repository.all_threads()]
         expired = len(await self._repository.expired_threads(now))
         unused = len(await self._repository.expired_threads(max(now, now + self._ttl_s - _HOUR_S)))
         size = await asyncio.to_thread(lambda: sum(self.workspace(thread_id).size() for thread_id in ids))
@@ -160,6 +183,7 @@ class Threads:
         # The row goes first: after a crash in between, the directory is an orphan that the next start removes.
         await self._repository.delete_thread(thread_id)
         await asyncio.to_thread(remove_tree, self._directory / thread_id)
+        self._usage.forget(thread_id)
 
     def _directories_besides(self, known: set[str]) -> builtins.list[Path]:
         if not self._directory.exists():

@@ -30,7 +30,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     "/completions",
     summary="Ask a question over data, in OpenAI's form",
     response_model=ChatCompletion,
-    responses={**_STREAM, **failures(400, 403, 404, 409, 424, 429, 502, 503, 504)},
+    responses={**_STREAM, **failures(400, 403, 404, 409, 424, 502, 504)},
 )
 async def complete(
     body: ChatBody, request: Request, runtime: Runtime, principal: CurrentPrincipal

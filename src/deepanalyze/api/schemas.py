@@ -256,7 +256,7 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For `responses=`: the errors of a route, besides those that any route may answer."""
     return {
         status: {"model": ErrorAnswer, "description": _MEANING[status]}
-        for status in sorted({401, 413, 422, 429, 500, *statuses})
+        for status in sorted({401, 413, 422, 429, 500, 503, *statuses})
     }
 
 

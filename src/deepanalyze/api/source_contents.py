@@ -36,7 +36,7 @@ Refresh = Annotated[bool, Query(description="asks the source again, whatever is 
     "/{id}/browse",
     summary="List what a data source holds",
     response_model=Page[Item],
-    responses=failures(400, 403, 404, 424, 503, 504),
+    responses=failures(400, 403, 404, 424, 504),
 )
 async def browse(
     id: SourceId,
@@ -59,7 +59,7 @@ async def browse(
     "/{id}/metadata",
     summary="Describe one table, view or blob",
     response_model=Metadata,
-    responses=failures(400, 403, 404, 424, 503, 504),
+    responses=failures(400, 403, 404, 424, 504),
 )
 async def metadata(
     id: SourceId,
@@ -80,7 +80,7 @@ async def metadata(
     "/{id}/schema",
     summary="Describe a whole database: schemas, relations and how they relate",
     response_model=SchemaAnswer,
-    responses=failures(400, 403, 404, 424, 503, 504),
+    responses=failures(400, 403, 404, 424, 504),
 )
 async def schema(
     id: SourceId,
@@ -98,7 +98,7 @@ async def schema(
     "/{id}/preview",
     summary="Show the first rows of a table or file",
     response_model=TableAnswer,
-    responses=failures(400, 403, 404, 424, 503, 504),
+    responses=failures(400, 403, 404, 424, 504),
 )
 async def preview(
     id: SourceId,
@@ -123,7 +123,7 @@ async def preview(
     "/{id}/statistics",
     summary="Compute statistics of the columns of a table or file",
     response_model=StatisticsAnswer,
-    responses=failures(400, 403, 404, 424, 503, 504),
+    responses=failures(400, 403, 404, 424, 504),
 )
 async def statistics(
     id: SourceId,

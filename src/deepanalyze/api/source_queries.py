@@ -75,7 +75,7 @@ class QueryBody(BaseModel):
                 ARROW: {"schema": {"type": "string", "format": "binary"}},
             },
         },
-        **failures(400, 403, 404, 409, 413, 424, 503, 504),
+        **failures(400, 403, 404, 409, 424, 504),
     },
 )
 async def query(

@@ -52,7 +52,7 @@ class DataSourceRegistry:
     ) -> None:
         self._sealer = Sealer(credential_manager or CredentialManager())
         self._repository: ConfigRepository = repository or InMemoryRepository()
-        self._defaults = defaults or SourceDefaults()
+        self.defaults = defaults or SourceDefaults()
         self._types = ConnectorTypes()
         self._sources: dict[str, StoredSource] = {}
         self._reserved = Reservations()
@@ -215,7 +215,7 @@ class DataSourceRegistry:
                 continue
             self.clear_cache(source_id)
             if source_id in new:
-                self._live.retire(source_id, self._defaults.timeouts.query_ceiling_s)
+                self._live.retire(source_id, self.defaults.timeouts.query_ceiling_s)
             else:
                 await self._live.close(source_id)
                 self.clear_cache(source_id)
@@ -339,7 +339,7 @@ class DataSourceRegistry:
 
     def _make(self, config: DataSourceConfig) -> DataSourceConnector:
         connector = self.connector_class(config.type)(config)
-        connector.defaults = self._defaults
+        connector.defaults = self.defaults
         return connector
 
     async def _try(self, config: DataSourceConfig) -> None:

@@ -1,4 +1,5 @@
-"""Kernels by thread: one each, at most so many at once, the least recently used idle one makes room."""
+"""Kernels by thread: one each, at most so many at once, the least recently used idle one makes room; users who wait
+are served fairly."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import Self
 import structlog
 
 from deepanalyze.errors import Busy
+from deepanalyze.fairness import FairSlots
 from deepanalyze.sandbox.base import Kernel, Sandbox
 from deepanalyze.workspace import Workspace
 
@@ -63,9 +65,13 @@ class KernelPool:
         self._sandbox = sandbox
         self._max_kernels = max_kernels
         self._idle_s = idle_s
-        self._queue_s = queue_s
         self._slots: dict[str, _Slot] = {}
-        self._changed = asyncio.Condition()
+        self._leases = FairSlots(
+            max_kernels,
+            wait_s=queue_s,
+            busy=f"all {max_kernels} kernels were in use for {queue_s:g} s (kernel_queue_s, max_kernels); "
+            "try again later",
+        )
         self._closing: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
 
@@ -88,24 +94,26 @@ class KernelPool:
         return {"in_use": running, "idle": len(self._slots) - running, "max": self._max_kernels}
 
     @contextlib.asynccontextmanager
-    async def lease(self, thread_id: str, workspace: Workspace) -> AsyncIterator[Lease]:
-        """The thread's kernel, to use alone. Raises Busy after `queue_s` without a place, SandboxUnavailable."""
-        slot = await self._taken(thread_id, workspace)
-        try:
-            kernel = await asyncio.shield(slot.starting)
-            fresh = not slot.used
-            slot.used = True
-            yield Lease(kernel, fresh)
-        finally:
-            slot.leased = False
-            slot.last_used = time.monotonic()
-            if slot.is_dead and self._slots.get(thread_id) is slot:
-                self._drop(thread_id)
-            await self._tell_waiting()
+    async def lease(self, thread_id: str, workspace: Workspace, *, user: str) -> AsyncIterator[Lease]:
+        """The thread's kernel, to use alone. Raises Busy after `queue_s` without a place, or when the thread itself
+        uses it; SandboxUnavailable.
+        """
+        async with self._leases.slot(user):
+            slot = self._taken(thread_id, workspace)
+            try:
+                kernel = await asyncio.shield(slot.starting)
+                fresh = not slot.used
+                slot.used = True
+                yield Lease(kernel, fresh)
+            finally:
+                slot.leased = False
+                slot.last_used = time.monotonic()
+                if slot.is_dead and self._slots.get(thread_id) is slot:
+                    self._drop(thread_id)
 
     def warm(self, thread_id: str, workspace: Workspace) -> None:
         """Starts the kernel in the background where there is a place; a lease would wait for one."""
-        if thread_id not in self._slots and self._has_place():
+        if thread_id not in self._slots and self._make_place():
             self._slots[thread_id] = self._new_slot(workspace)
 
     async def close_thread(self, thread_id: str) -> None:
@@ -114,33 +122,21 @@ class KernelPool:
         if closing is not None:
             await asyncio.shield(closing)
 
-    async def _taken(self, thread_id: str, workspace: Workspace) -> _Slot:
-        try:
-            async with asyncio.timeout(self._queue_s), self._changed:
-                while (slot := self._try_to_take(thread_id, workspace)) is None:
-                    await self._changed.wait()
-                return slot
-        except TimeoutError:
-            raise Busy(
-                f"all {self._max_kernels} kernels were in use for {self._queue_s:g} s (kernel_queue_s, max_kernels);"
-                " try again later",
-                retry_after_s=_RETRY_AFTER_S,
-            ) from None
-
-    def _try_to_take(self, thread_id: str, workspace: Workspace) -> _Slot | None:
+    def _taken(self, thread_id: str, workspace: Workspace) -> _Slot:
         slot = self._slots.get(thread_id)
-        if slot is not None and slot.is_dead and not slot.leased:
+        if slot is not None and slot.leased:
+            raise Busy("this thread is running other code", retry_after_s=_RETRY_AFTER_S)
+        if slot is not None and slot.is_dead:
             self._drop(thread_id)
             slot = None
-        if slot is None and self._has_place():
+        if slot is None:
+            self._make_place()  # there is one, or one to be made: fewer are leased than there may be
             slot = self._slots[thread_id] = self._new_slot(workspace)
-        if slot is None or slot.leased:
-            return None
         slot.leased = True
         return slot
 
-    def _has_place(self) -> bool:
-        """Makes one where an idle kernel can go."""
+    def _make_place(self) -> bool:
+        """Whether there is one for another kernel, if need be after an idle one has gone."""
         if len(self._slots) < self._max_kernels:
             return True
         idle = [(slot.last_used, thread_id) for thread_id, slot in self._slots.items() if not slot.leased]
@@ -169,11 +165,6 @@ class KernelPool:
         await asyncio.wait([slot.starting])
         if slot.kernel is not None:
             await slot.kernel.close()
-        await self._tell_waiting()
-
-    async def _tell_waiting(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
 
     async def _close_idle_regularly(self) -> None:
         while True:

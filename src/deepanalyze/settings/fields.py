@@ -148,6 +148,10 @@ def memory_bytes() -> int:
     return total
 
 
+def _kernels_that_fit() -> int:
+    return max(1, memory_bytes() // (2 * GIB))
+
+
 class ModelConfig(BaseModel):
     """One OpenAI-compatible model server, or one model of it."""
 
@@ -323,7 +327,7 @@ class Settings(BaseSettings):
     code_timeout_s: Seconds = Field(default=120, description="one block of generated code")
     kernel_memory_mb: int = Field(default=2048, ge=256, description="memory of one kernel, in MiB")
     max_kernels: int = Field(
-        default_factory=lambda: max(1, memory_bytes() // (2 * GIB)),
+        default_factory=_kernels_that_fit,
         ge=1,
         description="kernels at the same time; the least recently used idle one makes room",
         json_schema_extra={"shown": "memory / 2 GiB, at least 1"},
@@ -339,6 +343,26 @@ class Settings(BaseSettings):
         ge=0,
         le=10**6,
         description="requests of one analyst in a minute; over it: `rate_limited`; 0: no limit",
+    )
+    max_analyses: int = Field(
+        default_factory=lambda: max(4, 2 * _kernels_that_fit()),
+        ge=1,
+        description="analyses that run at the same time; others wait, and their users are served in turn",
+        json_schema_extra={"shown": "memory / 1 GiB, at least 4"},
+    )
+    max_analyses_per_user: int = Field(
+        default=4, ge=1, description="analyses of one user that run at the same time"
+    )
+    max_queued_analyses: int = Field(
+        default=100, ge=0, description="further analyses of one user that wait; over it: `rate_limited`"
+    )
+    max_threads_per_user: int = Field(
+        default=10_000, ge=0, description="threads of one user; over it: `quota_exceeded`; 0: no limit"
+    )
+    max_workspace_bytes_per_user: int = Field(
+        default=20 * GIB,
+        ge=0,
+        description="threads' files and uploaded files of one user together; over it: `quota_exceeded`; 0: no limit",
     )
     metrics_open: bool = Field(
         default=False, description="whether `/metrics` needs no key; otherwise it needs an administrator's"

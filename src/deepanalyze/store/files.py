@@ -53,5 +53,6 @@ class StoredFiles:
         removal = delete(files).where(files.c.id == file_id)
         return await self._database.write(lambda c: c.execute(removal).rowcount > 0)
 
-    async def all_file_ids(self) -> Sequence[str]:
-        return await self._database.read(lambda c: c.execute(select(files.c.id)).scalars().all())
+    async def all_files(self) -> Sequence[UploadedFile]:
+        query = select(files)
+        return await self._database.read(lambda c: [UploadedFile(**row._mapping) for row in c.execute(query)])

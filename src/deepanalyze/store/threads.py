@@ -13,7 +13,7 @@ from deepanalyze.analysis.records import (
     MessageRecord,
     ThreadRecord,
 )
-from deepanalyze.errors import NotFound
+from deepanalyze.errors import NotFound, QuotaExceeded
 from deepanalyze.store import models
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
@@ -28,8 +28,19 @@ class StoredThreads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add_thread(self, thread: ThreadRecord) -> None:
-        await self._add(models.threads, [thread], f"the thread {thread.id!r}")
+    async def add_thread(self, thread: ThreadRecord, *, at_most: int = 0) -> None:
+        of_owner = select(func.count()).where(models.threads.c.owner_id == thread.owner_id)
+
+        def work(connection: Connection) -> None:
+            if at_most and (there := connection.execute(of_owner).scalar_one()) >= at_most:
+                raise QuotaExceeded(
+                    f"you have {there:,} threads, and each user may have {at_most:,} (max_threads_per_user); delete "
+                    "threads that you no longer need, name one in `thread_id`, or wait until unused ones expire"
+                )
+            with already_exists(f"the thread {thread.id!r}"):
+                _insert(connection, models.threads, [thread])
+
+        await self._database.write(work)
 
     async def get_thread(self, thread_id: str) -> ThreadRecord | None:
         query = select(models.threads).where(models.threads.c.id == thread_id)
@@ -64,8 +75,9 @@ class StoredThreads:
         )
         return await self._database.read(lambda c: [ThreadRecord(**row._mapping) for row in c.execute(query)])
 
-    async def all_thread_ids(self) -> Sequence[str]:
-        return await self._database.read(lambda c: c.execute(select(models.threads.c.id)).scalars().all())
+    async def all_threads(self) -> Sequence[ThreadRecord]:
+        query = select(models.threads)
+        return await self._database.read(lambda c: [ThreadRecord(**row._mapping) for row in c.execute(query)])
 
     async def delete_thread(self, thread_id: str) -> bool:
         removal = delete(models.threads).where(models.threads.c.id == thread_id)

@@ -4,5 +4,6 @@ without care: no links are followed, only regular files with one link count, nam
 
 from deepanalyze.workspace.directory import Snapshot, Workspace, WorkspaceFile
 from deepanalyze.workspace.identity import sandbox_uid
+from deepanalyze.workspace.usage import DiskUsage
 
-__all__ = ["Snapshot", "Workspace", "WorkspaceFile", "sandbox_uid"]
+__all__ = ["DiskUsage", "Snapshot", "Workspace", "WorkspaceFile", "sandbox_uid"]

@@ -20,6 +20,7 @@ from deepanalyze.datasources.beneath import (
 from deepanalyze.errors import InvalidRequest, NotFound
 from deepanalyze.workspace import names
 from deepanalyze.workspace.removal import remove_tree
+from deepanalyze.workspace.usage import DiskUsage
 
 ANNOTATIONS = ".deepanalyze"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -49,12 +50,23 @@ class Workspace:
         root: the directory that the sandbox sees and may write.
         staging: where the server writes first; `adopt` renames from here into `root`.
         owner_uid: who must own adopted files so that the sandboxed code can use them; None keeps the server's.
+        usage: where what lies in it counts, as `place`; None counts it nowhere.
     """
 
-    def __init__(self, root: Path, staging: Path, *, owner_uid: int | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        staging: Path,
+        *,
+        owner_uid: int | None = None,
+        usage: DiskUsage | None = None,
+        place: str = "",
+    ) -> None:
         self.root = root
         self.staging = staging
         self.owner_uid = owner_uid
+        self._usage = usage or DiskUsage()
+        self._place = place
 
     def create(self) -> None:
         """Makes both directories (0700, owned as needed). A second call does nothing."""
@@ -74,7 +86,7 @@ class Workspace:
         """Renames a file from `staging` to `name` in the workspace, making folders as needed.
 
         Returns the name it got: when `name` is taken, `stem-2.ext`, `stem-3.ext` …, never overwriting anything.
-        Raises InvalidRequest when `name` cannot be made safe.
+        Raises InvalidRequest when `name` cannot be made safe, QuotaExceeded when its user may not keep so much more.
         """
         *folders, file = names.safe_parts(name)
         if staged.parent != self.staging:
@@ -83,6 +95,7 @@ class Workspace:
             staging = opened.enter_context(closing(os.open(self.staging, DIRECTORY)))
             with closing(os.open(staged.name, REGULAR_FILE, dir_fd=staging)) as descriptor:
                 self._give(descriptor, 0o600)
+                opened.enter_context(self._usage.adding(self._place, os.fstat(descriptor).st_size))
             directory = opened.enter_context(closing(os.open(self.root, DIRECTORY)))
             path: list[str] = []
             for folder in folders:
@@ -146,12 +159,14 @@ class Workspace:
         if not names.is_plain(name):
             return
         folder, _, file = name.rpartition("/")
-        with contextlib.suppress(OSError), closing(os.open(self.root, DIRECTORY)) as root:
-            if not folder:
-                os.unlink(file, dir_fd=root)
-                return
-            with closing(open_beneath(root, folder, DIRECTORY)) as opened:
-                os.unlink(file, dir_fd=opened)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            root = stack.enter_context(closing(os.open(self.root, DIRECTORY)))
+            opened = (
+                root if not folder else stack.enter_context(closing(open_beneath(root, folder, DIRECTORY)))
+            )
+            size = os.stat(file, dir_fd=opened, follow_symlinks=False).st_size
+            os.unlink(file, dir_fd=opened)
+            self._usage.add(self._place, -size)
 
     def size(self) -> int:
         """Bytes of everything below the root."""
@@ -161,6 +176,11 @@ class Workspace:
                 if root is None
                 else sum(status.st_size for _, status in _files_below(root, "", hidden=True))
             )
+
+    def measure(self) -> bool:
+        """Counts anew what lies in it. False when its user keeps more than may be."""
+        self._usage.measured(self._place, self.size())
+        return not self._usage.exceeded_at(self._place)
 
     def snapshot(self) -> Snapshot:
         """What the files are now, to ask later what code made or changed."""

@@ -20,6 +20,7 @@ def test_requests_are_counted_by_route_and_status(admin: httpx.Client) -> None:
     )
     assert float(counted.split()[-1]) >= 3
     assert 'deepanalyze_kernels{state="max"}' in answer.text
+    assert 'deepanalyze_analyses{state="waiting"}' in answer.text
     assert 'deepanalyze_source_connections{state="in_use"}' in answer.text
     assert "nothing-of-that-name" not in answer.text
 

@@ -199,7 +199,7 @@ async def test_a_request_without_a_thread_closes_its_kernel_and_keeps_its_files(
     answer = await desk.ask()
     workspace = desk.threads.workspace(answer.thread_id)
     assert [f.name for f in workspace.list()] == ["a.txt"]
-    async with desk.kernels.lease(answer.thread_id, workspace) as lease:
+    async with desk.kernels.lease(answer.thread_id, workspace, user="ada") as lease:
         assert lease.fresh
     assert (await desk.threads.get(ADA, answer.thread_id)).id == answer.thread_id
 

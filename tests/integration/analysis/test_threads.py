@@ -66,7 +66,7 @@ async def test_expiry_removes_files_and_ends_kernel_and_connections(
     async for numbered in job.events():
         if isinstance(numbered.event, Text) and "endless" in numbered.event.text:
             break
-    async with desk.kernels.lease(thread, workspace) as lease:
+    async with desk.kernels.lease(thread, workspace, user="ada") as lease:
         kernel = lease.kernel
     desk.clock.now += 13 * HOUR
     assert await desk.threads.expire() == [thread]
@@ -83,7 +83,7 @@ async def test_directories_without_a_thread_are_removed_at_the_start(desk: Desk,
     orphan = tmp_path / "threads" / "thread-gone"
     (orphan / "work").mkdir(parents=True)
     (orphan / "work" / "a.csv").write_text("a")
-    assert await desk.threads.clean_orphans() == 1
+    assert await desk.threads.take_stock() == 1
     assert [p.name for p in (tmp_path / "threads").iterdir()] == [kept]
 
 

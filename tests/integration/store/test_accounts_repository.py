@@ -97,7 +97,7 @@ async def test_a_deleted_user_takes_only_its_own(store: Store) -> None:
     before = await store.accounts.belongings("user-1")
     assert before.threads == ("thread-a",)
     assert await store.accounts.delete_user("user-1") == before
-    assert await store.threads.all_thread_ids() == ["thread-b"]
+    assert [t.id for t in await store.threads.all_threads()] == ["thread-b"]
     with pytest.raises(NotFound):
         await store.accounts.delete_user("user-1")
     with pytest.raises(NotFound):

@@ -27,7 +27,7 @@ async def test_sixty_callers_at_once_all_succeed(store: Store) -> None:
         )
 
     await asyncio.gather(*(caller(n) for n in range(60)))
-    assert len(await store.threads.all_thread_ids()) == 60
+    assert len([t.id for t in await store.threads.all_threads()]) == 60
 
 
 async def test_a_cancelled_caller_leaves_the_database_usable(store: Store) -> None:
@@ -42,7 +42,7 @@ async def test_a_cancelled_caller_leaves_the_database_usable(store: Store) -> No
             task.cancel()
         await asyncio.gather(*writes, return_exceptions=True)
         await store.threads.add_thread(records.thread(f"after-{round_}"))
-    ids = set(await store.threads.all_thread_ids())
+    ids = {t.id for t in await store.threads.all_threads()}
     assert {f"after-{n}" for n in range(20)} <= ids
 
 

@@ -11,7 +11,7 @@ async def test_a_file_comes_back_as_it_was_stored(store: Store) -> None:
     await store.files.add_file(records.uploaded())
     assert await store.files.get_file("file-1") == records.uploaded()
     assert await store.files.get_file("file-2") is None
-    assert await store.files.all_file_ids() == ["file-1"]
+    assert [file.id for file in await store.files.all_files()] == ["file-1"]
     with pytest.raises(AlreadyExists, match="file-1"):
         await store.files.add_file(records.uploaded())
 
@@ -30,4 +30,4 @@ async def test_a_deleted_file_is_gone(store: Store) -> None:
     await store.files.add_file(records.uploaded())
     assert await store.files.delete_file("file-1")
     assert not await store.files.delete_file("file-1")
-    assert await store.files.all_file_ids() == []
+    assert [file.id for file in await store.files.all_files()] == []

@@ -45,10 +45,10 @@ async def test_a_deleted_thread_takes_everything_with_it(threads: ThreadReposito
     await threads.add_analysis(records.analysis())
     await threads.add_messages([records.message()])
     await threads.add_events([records.event()])
-    assert await threads.all_thread_ids() == ["thread-1"]
+    assert [t.id for t in await threads.all_threads()] == ["thread-1"]
     assert await threads.delete_thread("thread-1")
     assert not await threads.delete_thread("thread-1")
-    assert await threads.all_thread_ids() == []
+    assert [t.id for t in await threads.all_threads()] == []
     assert await threads.get_analysis("chatcmpl-1") is None
     assert await threads.list_messages("thread-1") == []
     assert await threads.list_events("thread-1") == []
