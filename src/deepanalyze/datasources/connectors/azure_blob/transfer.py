@@ -15,11 +15,11 @@ from deepanalyze.datasources.base import DataItem, OnProgress, Progress
 from deepanalyze.datasources.capabilities import Downloaded, Head
 from deepanalyze.datasources.connectors.azure_blob.names import BlobRef, leads_out
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
-from deepanalyze.datasources.connectors.azure_blob.shared_file import SharedFile
 from deepanalyze.datasources.files import new_file
 from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.progress import ProgressThrottle
 from deepanalyze.datasources.running import first_of
+from deepanalyze.datasources.shared_file import SharedFile
 from deepanalyze.errors import FileTooLarge, SourceUnavailable, Stale
 
 if TYPE_CHECKING:
