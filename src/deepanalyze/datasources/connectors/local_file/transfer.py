@@ -14,6 +14,7 @@ from deepanalyze.datasources.connectors.local_file.properties import etag_of
 from deepanalyze.datasources.connectors.local_file.session import RootSession
 from deepanalyze.datasources.connectors.local_file.tree import Tree
 from deepanalyze.datasources.files import new_file
+from deepanalyze.datasources.limits import check_file_size
 from deepanalyze.datasources.progress import ProgressThrottle
 from deepanalyze.datasources.shared_file import SharedFile
 
@@ -24,8 +25,7 @@ async def download(
     session: RootSession, path: str, destination: Path, *, max_bytes: int, on_progress: OnProgress | None
 ) -> Downloaded:
     status = await session.call(session.tree.file_status, path)
-    if status.st_size > max_bytes:
-        raise session.errors.too_large(path, status.st_size, max_bytes)
+    check_file_size(session.source, path, status.st_size, max_bytes)
     await _copy(session, path, status, destination, status.st_size, on_progress)
     return Downloaded(status.st_size, etag_of(status))
 
