@@ -144,9 +144,8 @@ async def open_runtime(
         )
         analyst = Analyst(models, sources, files, kernels, loop_limits(settings))
         analyses = await stack.enter_async_context(Analyses(analyst, threads, store.threads))
-        threads.on_delete.append(
-            kernels.close_thread
-        )  # after the analyses' own, which ends what uses the kernel
+        # After the analyses' own, which ends what uses the kernel
+        threads.on_delete.append(kernels.close_thread)
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, settings)))
         stack.push_async_callback(_end, asyncio.create_task(_prune_regularly(audit, settings)))
         yield Runtime(

@@ -227,9 +227,8 @@ async def test_a_blob_that_changes_while_it_is_read(container: BlobContainer, tm
             changed.append(True)
             container.client.upload_blob("a.bin", b"new", overwrite=True)
 
-    one_by_one = SourceDefaults(
-        pool=PoolLimits(min_size=0, max_size=1)
-    )  # so that some ranges are still to come
+    # So that some ranges are still to come
+    one_by_one = SourceDefaults(pool=PoolLimits(min_size=0, max_size=1))
     async with connector(key_config(container), defaults=one_by_one) as blobs:
         with pytest.raises(Stale, match=r"blob 'a.bin'.*changed meanwhile"):
             await blobs.download("a.bin", tmp_path / "a.bin", max_bytes=50 * MIB, on_progress=change)
