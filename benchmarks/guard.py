@@ -37,9 +37,8 @@ async def _main() -> None:
                     return await (await connection.execute(query, parameters or None)).fetchall()
 
                 guard = Guard("bench")
-                await guard.check(
-                    look_up, QUERY.format(0), PATH, snapshot="1:1:"
-                )  # the catalogue is known from here on
+                # The catalogue is known from here on
+                await guard.check(look_up, QUERY.format(0), PATH, snapshot="1:1:")
                 texts = iter(QUERY.format(number) for number in range(1, RUNS + 2))
                 uncached = await _median_us(lambda: guard.check(look_up, next(texts), PATH, snapshot="1:1:"))
                 cached = await _median_us(

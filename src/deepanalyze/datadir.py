@@ -65,9 +65,8 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
         _lock(descriptor, path)
         yield data_dir
     finally:
-        os.close(
-            descriptor
-        )  # gives the lock back; the file stays, because removing it would race with a new holder
+        # Gives the lock back; the file stays, because removing it would race with a new holder
+        os.close(descriptor)
 
 
 def _make(data_dir: DataDir) -> None:

@@ -154,9 +154,8 @@ async def open_runtime(
         analyses = await stack.enter_async_context(
             Analyses(analyst, threads, store.threads, limits=job_limits(settings))
         )
-        threads.on_delete.append(
-            kernels.close_thread
-        )  # after the analyses' own, which ends what uses the kernel
+        # After the analyses' own, which ends what uses the kernel
+        threads.on_delete.append(kernels.close_thread)
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, settings)))
         stack.push_async_callback(_end, asyncio.create_task(_prune_regularly(audit, settings)))
         yield Runtime(

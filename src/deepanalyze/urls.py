@@ -51,8 +51,7 @@ class UrlSigner:
             raise PermissionDenied("this link has expired; ask for the thread's files again to get a new one")
 
     def _signature(self, user_id: str, thread_id: str, path: str, expires: int) -> str:
-        signed = json.dumps(
-            ["thread-file", user_id, thread_id, path, expires]
-        )  # unambiguous, whatever they hold
+        # Unambiguous, whatever they hold
+        signed = json.dumps(["thread-file", user_id, thread_id, path, expires])
         digest = hmac.digest(self._secret, signed.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

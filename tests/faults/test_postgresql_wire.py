@@ -96,7 +96,7 @@ async def test_as_often_as_the_policy_says_and_no_more(
             await lease.connection.execute("SELECT 1")
 
         with pytest.raises(SourceUnavailable):
-            await connector._open_sessions().run(work)
+            await connector._session.run(work)
     assert tried == attempts
 
 

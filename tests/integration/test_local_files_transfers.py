@@ -21,6 +21,7 @@ from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.limits import Limits, PoolLimits, SourceDefaults, Timeouts
 from deepanalyze.datasources.references import DataReference
 from deepanalyze.datasources.registry import DataSourceRegistry
+from deepanalyze.datasources.shared_file import SharedFile
 from deepanalyze.errors import AlreadyExists, DeepAnalyzeError, FileTooLarge, SourceUnavailable, Stale
 from deepanalyze.workspace import Workspace
 from tests.support.blob_sources import left_over, sha256
@@ -178,7 +179,7 @@ async def test_a_file_that_changes_while_it_is_read(
     if after == "the opening":
         monkeypatch.setattr(Tree, "_check_unchanged", changing(Tree._check_unchanged))
     if after == "the first piece":  # in the thread that copies, so that it cannot be done before
-        monkeypatch.setattr(os, "write", changing(os.write))
+        monkeypatch.setattr(SharedFile, "write", changing(SharedFile.write))
     async with connector(root) as files:
         with pytest.raises(DeepAnalyzeError) as raised:
             await files.download("a.bin", out / "a.bin", max_bytes=3 * MIB, on_progress=watch)

@@ -52,9 +52,8 @@ async def test_it_makes_a_credential_that_needs_no_guard(
         granted(connection, {**roles, **EVIL}, *LENIENT)
         weak = await certified(postgres_database, roles["role"])
         assert weak.grade == "D"
-        assert (
-            "ON ROUTINE public.mighty() FROM PUBLIC;" in weak.script
-        )  # whatever search_path it will be run with
+        # Whatever search_path it will be run with
+        assert "ON ROUTINE public.mighty() FROM PUBLIC;" in weak.script
         script = weak.script.replace(ROLE, reader).replace("choose-a-long-password", PASSWORD)
         connection.execute(script)  # type: ignore[call-overload]
     strong = await certified(postgres_database, reader)

@@ -167,7 +167,7 @@ async def test_the_wrapper_cannot_be_escaped_even_by_a_superuser(
         # Also without the guard: the extended protocol takes one statement.
         text = copy_statement(ESCAPE, [("a", 23, -1)], 10)
         with pytest.raises(DeepAnalyzeError):
-            async with connector._open_sessions().reading() as lease:
+            async with connector._session.reading() as lease:
                 await lease.in_thread(lambda wire: wire.copy_out(text, 10, lambda piece, rows: None))
     assert list(tmp_path.iterdir()) == []
     assert run_sql(postgres_database.admin_dsn, "SELECT to_regclass('pwn')") == [(None,)]

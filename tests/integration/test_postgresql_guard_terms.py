@@ -249,7 +249,7 @@ async def test_another_search_path_is_another_verdict(postgres_database: Postgre
     async with postgres(config, allowed_functions=["public.f"], pool_max_size=1) as connector:
         for _ in range(2):
             await connector.query("SELECT f()")
-        async with connector._open_sessions().reading() as lease:
+        async with connector._session.reading() as lease:
             await lease.connection.execute("SET LOCAL search_path = evil, public")
             lease.search_path = ("pg_catalog", "evil", "public")
             with pytest.raises(ReadOnlyViolation, match=r"evil\.f"):

@@ -274,7 +274,7 @@ async def test_the_address_that_was_checked_is_the_one_connected_to(
 ) -> None:
     """A name server cannot answer one thing to the check and another to the connection."""
     async with postgres(postgres_database.analyst_config, host="localhost") as connector:
-        parameters = await connector._open_sessions()._parameters()
+        parameters = await connector._session._parameters()
         assert set(parameters["hostaddr"].split(",")) <= {"127.0.0.1", "::1"}
         assert set(parameters["host"].split(",")) == {"localhost"}
         async with connector._reading() as connection:

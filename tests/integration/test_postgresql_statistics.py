@@ -26,7 +26,7 @@ def by_name(found: Statistics) -> dict[str, ColumnStatistics]:
 
 
 async def bounded(connector: PostgreSQLConnector, path: str, bounds: Bounds = SMALL) -> Statistics:
-    async with connector._open_sessions().reading() as lease:
+    async with connector._session.reading() as lease:
         scope = Scope("pg", lease.connection.info.server_version)
         return await lease.in_thread(partial(statistics, path=path, scope=scope, bounds=bounds))
 

@@ -13,7 +13,8 @@ from deepanalyze.datasources import DataItem, DataSourceConfig, Downloaded, Sour
 from deepanalyze.datasources.base import OnProgress
 from deepanalyze.datasources.capabilities import Head
 from deepanalyze.datasources.file_source import FileSource
-from deepanalyze.errors import BlobNotFound, FileTooLarge
+from deepanalyze.datasources.limits import check_file_size
+from deepanalyze.errors import BlobNotFound
 
 PACKED: Mapping[str, Callable[[bytes], bytes]] = {
     "": lambda content: content,
@@ -51,8 +52,7 @@ class FolderSource(FileSource):
         self, path: str, destination: Path, *, max_bytes: int, on_progress: OnProgress | None = None
     ) -> Downloaded:
         size = self._size(path)
-        if size > max_bytes:
-            raise FileTooLarge(f"'{path}' has {size} bytes, the limit is {max_bytes} (max_file_bytes)")
+        check_file_size(self.config.name, path, size, max_bytes)
         await self.head(path, destination, length=size)
         return Downloaded(size)
 

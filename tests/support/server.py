@@ -25,9 +25,8 @@ from deepanalyze.settings import Settings
 
 T = TypeVar("T")
 
-NO_TLS = ssl.SSLContext(
-    ssl.PROTOCOL_TLS_CLIENT
-)  # loading the system's certificates for each client takes its time
+# Loading the system's certificates for each client takes its time
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True, slots=True)

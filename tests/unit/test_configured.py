@@ -55,9 +55,8 @@ def test_a_reference_to_a_file_and_one_inside_a_text(tmp_path: Path) -> None:
     )
     [source] = read(tmp_path, text, N="7").sources
     assert source.config["host"] == "db-7.internal"
-    assert (
-        source.config["password"] == "${env:SALES_USER}" + CANARY
-    )  # what it stands for is not searched again
+    # What it stands for is not searched again
+    assert source.config["password"] == "${env:SALES_USER}" + CANARY
 
 
 @pytest.mark.parametrize(

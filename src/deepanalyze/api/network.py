@@ -30,9 +30,8 @@ class Clients:
         self._proxies = _networks(proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] == "http" and scope["client"] is not None
-        ):  # without one it was asked in this process
+        # Without a client it was asked in this process
+        if scope["type"] == "http" and scope["client"] is not None:
             address = self._address(scope)
             scope.setdefault("state", {})["client_address"] = None if address is None else str(address)
             if self._allowed and (address is None or not _within(address, self._allowed)):

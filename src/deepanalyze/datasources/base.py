@@ -134,6 +134,11 @@ class DataSourceConnector(ABC):
         self.defaults = SourceDefaults()
         self.last_error: Exception | None = None
 
+    @property
+    def _label(self) -> str:
+        """How messages name the source."""
+        return self.config.name or self.config.id
+
     @abstractmethod
     async def connect(self) -> None:
         """Opens what is shared between calls (a pool, an HTTP session). A second call does nothing."""

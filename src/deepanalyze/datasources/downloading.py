@@ -15,7 +15,7 @@ from deepanalyze.datasources.capabilities import (
     SupportsVersions,
 )
 from deepanalyze.datasources.landing import local_names
-from deepanalyze.datasources.limits import Limits
+from deepanalyze.datasources.limits import Limits, check_file_size
 from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.progress import ms_since
 from deepanalyze.datasources.references import DataReference, FetchedFile
@@ -62,12 +62,13 @@ class _Downloads:
         on_progress: OnProgress | None,
     ) -> None:
         self._connector = connector
+        self._path = path
         self._items = items
         self._names = names
         self._directory = directory
         self._limits = limits
         self._total = _Total(items, on_progress)
-        self._arrived = _Arrived(connector, path, limits)
+        self._arrived_bytes = 0
         self._waiting = iter(range(len(items)))
         self._brought: dict[int, FetchedFile] = {}
 
@@ -102,7 +103,8 @@ class _Downloads:
                 etag=done.etag,
                 content_encoding=item.metadata.get("content_encoding"),
             )
-            self._arrived.add(done.bytes)
+            self._arrived_bytes += done.bytes  # counted, since files may grow after they were listed
+            _check_total(self._connector, self._path, self._arrived_bytes, self._limits)
 
 
 def _download_of(connector: DataSourceConnector, limits: Limits) -> _Download:
@@ -138,12 +140,7 @@ def _check_sizes(
             param="path",
         )
     for item in items:
-        if item.size is not None and item.size > limits.max_file_bytes:
-            raise FileTooLarge(
-                f"source {source!r}: '{printable(item.path)}' has {item.size:,} bytes, the limit is "
-                f"{limits.max_file_bytes:,} (max_file_bytes); fetch a smaller file or raise the limit",
-                param="path",
-            )
+        check_file_size(source, item.path, item.size or 0, limits.max_file_bytes)
     _check_total(connector, path, sum(item.size or 0 for item in items), limits)
 
 
@@ -154,20 +151,6 @@ def _check_total(connector: DataSourceConnector, path: str, total: int, limits: 
             f"limit is {limits.max_fetch_bytes:,} (max_fetch_bytes); use a narrower pattern or raise the limit",
             param="path",
         )
-
-
-class _Arrived:
-    """Counts what did arrive, since files may grow after they were listed."""
-
-    def __init__(self, connector: DataSourceConnector, path: str, limits: Limits) -> None:
-        self._connector = connector
-        self._path = path
-        self._limits = limits
-        self._bytes = 0
-
-    def add(self, count: int) -> None:
-        self._bytes += count
-        _check_total(self._connector, self._path, self._bytes, self._limits)
 
 
 class _Total:

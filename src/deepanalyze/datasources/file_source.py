@@ -18,10 +18,6 @@ from deepanalyze.errors import AlreadyExists, InvalidRequest
 class FileSource(DataSourceConnector):
     """A connector whose items are files: it finds them by pattern and brings them as they are."""
 
-    @property
-    def _label(self) -> str:
-        return self.config.name or self.config.id
-
     @abstractmethod
     async def find(self, path: str) -> list[DataItem]:
         """The files that a name, a glob or a prefix ending in `/` stands for. Raises BlobNotFound with the nearest

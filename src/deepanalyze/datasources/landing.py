@@ -26,9 +26,8 @@ def _distinct(names: Sequence[str]) -> list[str]:
     """Numbers what is still equal, and what would need a file to be a folder (`a` beside `a/b`)."""
     folders = {parent for name in names for parent in _parents(name)}
     taken: set[str] = set(folders)
-    used: Counter[str] = (
-        Counter()
-    )  # numbers of each name, so that thousands of one name do not try them all anew
+    # Numbers of each name, so that thousands of one name do not try them all anew
+    used: Counter[str] = Counter()
     result = []
     for name in names:
         candidate = name

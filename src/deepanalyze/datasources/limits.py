@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.policy import ANYWHERE, NetworkPolicy
 from deepanalyze.datasources.tabular.child import ChildReader
 from deepanalyze.datasources.tabular.protocol import TableReader
+from deepanalyze.errors import FileTooLarge
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,17 @@ class Limits:
         """The row limit in force: the first value that is given, else the default; never above the ceiling."""
         chosen = next((w for w in wanted if w is not None), self.max_result_rows)
         return min(chosen, self.max_result_rows_ceiling)
+
+
+def check_file_size(source: str, path: str, size: int, max_bytes: int) -> None:
+    """Raises FileTooLarge for a file of the source that has more than `max_bytes`."""
+    if size > max_bytes:
+        raise FileTooLarge(
+            f"source {source!r}: '{printable(path)}' has {size:,} bytes, the limit is {max_bytes:,} (max_file_bytes); "
+            "fetch a smaller file or raise the limit",
+            param="path",
+            details=[{"size": size, "limit": max_bytes}],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,8 @@ def free_port(preferred: int | None = None) -> int:
 
 def _bindable(port: int) -> int:
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as the services do: TIME_WAIT is no obstacle
+        # As the services do: TIME_WAIT is no obstacle
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((HOST, port))
         return int(probe.getsockname()[1])
 

@@ -21,9 +21,8 @@ _PATTERNS = (
     re.compile(r"(?P<head>)\bgAAAAA[A-Za-z0-9_-]{50,}=*"),  # Fernet token
     re.compile(r"(?P<head>)(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}=(?![A-Za-z0-9_=-])"),  # Fernet key
     re.compile(r"(?P<head>)\bsk-[A-Za-z0-9_-]{8,}"),  # API keys, ours and others'
-    re.compile(
-        r"(?P<head>)(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
-    ),  # JSON web token
+    # JSON web token
+    re.compile(r"(?P<head>)(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
     re.compile(r"(?P<head>\b(?:Bearer|SharedKey|SharedKeyLite)\s+)[^\s'\",]{8,}", re.IGNORECASE),
     re.compile(
         r"(?P<head>\b(?:proxy-)?(?:authorization|api-key|x-api-key|cookie|set-cookie)['\"]?\s*[:=]\s*"

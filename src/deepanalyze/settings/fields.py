@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
 
 import platformdirs
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -24,8 +19,17 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from deepanalyze.datasources.policy import parse_allowed
-from deepanalyze.errors import InvalidRequest
+from deepanalyze.settings.values import (
+    AbsolutePath,
+    ClientNetworks,
+    Directories,
+    Host,
+    HostPatterns,
+    HttpUrl,
+    Networks,
+    Origins,
+    Seconds,
+)
 
 ENV_PREFIX = "DEEPANALYZE_"
 # Of the commands that ask a running server; not settings of a server, but nothing unknown either.
@@ -42,99 +46,6 @@ _ORDERED = (
     ("retry_base_delay_s", "retry_max_delay_s"),
     ("pool_min_size", "pool_max_size"),
 )
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL")
-    if parts.username or parts.password:
-        raise ValueError("must not hold a user name or password; a key has its own setting")
-    if parts.query or parts.fragment:
-        raise ValueError("must not have a query or fragment")
-    return value.rstrip("/")
-
-
-def _host(value: str) -> str:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})", value):
-            raise ValueError("must be a host name or an IP address, without port or scheme") from None
-    return value
-
-
-def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
-
-
-def _several(value: Any) -> Any:
-    """A list of the file, or `a, b` of a variable."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _networks(entries: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return parse_allowed(entries)
-    except InvalidRequest as error:
-        raise ValueError(error.message) from None
-
-
-def _several_paths(value: Any) -> Any:
-    """A list of the file, or `/a,/b` or `/a:/b` of a variable."""
-    if not isinstance(value, str):
-        return value
-    return [part.strip() for part in re.split(f"[,{os.pathsep}]", value) if part.strip()]
-
-
-def _absolute_already(path: Path) -> Path:
-    path = path.expanduser()
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return path
-
-
-def _client_networks(entries: tuple[str, ...]) -> tuple[str, ...]:
-    networks = []
-    for entry in entries:
-        try:
-            networks.append(str(ipaddress.ip_network(entry.strip(), strict=False)))
-        except ValueError:
-            raise ValueError(
-                f"{entry!r} is neither a network (10.0.0.0/8, fd00::/8) nor an address"
-            ) from None
-    return tuple(networks)
-
-
-def _host_pattern(value: str) -> str:
-    text = value.strip().lower().rstrip(".")
-    if text == "*":
-        return text
-    if ":" in text.strip("[]") or text.startswith("["):
-        return str(ipaddress.IPv6Address(text.strip("[]")))
-    _host(text.removeprefix("*."))
-    return text
-
-
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if value != "*" and (
-        parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")
-    ):
-        raise ValueError("must be an origin, as https://app.example.org, or *")
-    return value.rstrip("/").lower()
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Networks = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_networks)]
-ClientNetworks = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_client_networks)]
-HostPatterns = Annotated[tuple[Annotated[str, AfterValidator(_host_pattern)], ...], BeforeValidator(_several)]
-Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_several)]
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-Directories = Annotated[
-    tuple[Annotated[Path, AfterValidator(_absolute_already)], ...], BeforeValidator(_several_paths)
-]
-Seconds = Annotated[float, Field(gt=0, le=10**9)]
 
 
 def memory_bytes() -> int:
@@ -185,9 +96,7 @@ class Settings(BaseSettings):
         "one server process holds it at a time",
         json_schema_extra={"shown": "the user's data directory"},
     )
-    host: Annotated[str, AfterValidator(_host)] = Field(
-        default="127.0.0.1", description="the address that the API listens on"
-    )
+    host: Host = Field(default="127.0.0.1", description="the address that the API listens on")
     port: int = Field(
         default=8200, ge=0, le=65535, description="the port that the API listens on; 0 takes a free one"
     )
@@ -396,9 +305,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (
-            init_settings,
-        )  # load_settings reads the layers itself, because it tells where each value came from
+        # `load_settings` reads the layers itself, because it tells where each value came from
+        return (init_settings,)
 
     @field_validator("admin_api_key")
     @classmethod

@@ -33,7 +33,6 @@ class _Layers:
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)  # (setting, message)
-
     file: Path | None = None
 
     def offer(self, name: str, value: Any, origin: str) -> None:

@@ -314,9 +314,8 @@ async def test_openais_client_reads_past_keep_alives(
         async for chunk in stream:
             text += chunk.choices[0].delta.content or ""
             if "</Execute>" in text and not hold.is_set():
-                await asyncio.sleep(
-                    0.1
-                )  # time for many keep-alives; were there none, the test would still be right
+                # Time for many keep-alives; were there none, the test would still be right
+                await asyncio.sleep(0.1)
                 models_loop.call(hold.set)
         assert "Forty-two ☃." in text
 

@@ -136,10 +136,8 @@ def test_its_owner_reaches_everything(belongings: Belongings) -> None:
     """Or the two tests above would prove nothing: the requests are right, only their sender is not."""
     client = belongings.owner
     last = ("DELETE /v1/data-sources/{id}", "DELETE /v1/files/{file_id}", "DELETE /v1/threads/{thread_id}")
-    blobs = {
-        "GET /v1/data-sources/{id}/schema",
-        "POST /v1/data-sources/{id}/query",
-    }  # which blobs do not have
+    # What blobs do not have
+    blobs = {"GET /v1/data-sources/{id}/schema", "POST /v1/data-sources/{id}/query"}
     upload = "POST /v1/data-sources/{id}/upload"  # of a source that is read-only
     for operation in [*(o for o in operations(client) if o not in last), *last]:
         if operation in COMMON or " /v1/admin/" in operation:

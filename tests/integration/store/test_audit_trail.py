@@ -60,11 +60,8 @@ async def test_many_writers_make_one_chain(trail: AuditTrail) -> None:
     assert (await trail.verify()).records == 1_300
     records, following = await trail.find(Wanted(), limit=3)
     assert ([record.sequence for record in records], following) == ([1300, 1299, 1298], 1298)
-    assert [record.entry.time_ms for record in records] == [
-        1299,
-        1298,
-        1297,
-    ]  # in the order in which they came
+    # In the order in which they came
+    assert [record.entry.time_ms for record in records] == [1299, 1298, 1297]
 
 
 async def test_each_transaction_takes_all_that_waits(store: Store) -> None:

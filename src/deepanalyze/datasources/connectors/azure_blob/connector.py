@@ -29,15 +29,14 @@ from deepanalyze.datasources.entra import borrows_identity
 from deepanalyze.datasources.file_source import FileSource
 from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.schema import validate_config
+from deepanalyze.datasources.session_connector import SessionConnector
 from deepanalyze.errors import (
     BlobNotFound,
-    DeepAnalyzeError,
     InvalidRequest,
     NotFound,
     PermissionDenied,
     ReadOnlyViolation,
     SourceAuthenticationFailed,
-    SourceUnavailable,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class AzureBlobConnector(FileSource):
+class AzureBlobConnector(SessionConnector["ContainerSession"], FileSource):
     """One container of an Azure storage account."""
 
     config_model = AzureBlobConfig
@@ -63,52 +62,28 @@ class AzureBlobConnector(FileSource):
         super().__init__(config)
         self._settings = validate_config(AzureBlobConfig, config.config)
         self._account = self._settings.account
-        self._open: ContainerSession | None = None
-        self._opening = asyncio.Lock()
         self._warned_at: float | None = None
 
     @property
     def _session(self) -> ContainerSession:
-        if self._open is None:
-            raise SourceUnavailable(f"source '{self._label}' is not connected; call connect() first")
+        session = super()._session
         self._warn()
-        return self._open
+        return session
 
     @classmethod
     def admin_only_in(cls, config: Mapping[str, Any]) -> Collection[str]:
         return {*super().admin_only_in(config), *borrows_identity(config)}
 
-    async def connect(self) -> None:
-        async with self._opening:
-            if self._open is not None:
-                return
-            # 0.4 s of imports, which would hold the event loop
-            session_class = await asyncio.to_thread(_session_class)
-            session = session_class(self._label, self._settings, self.defaults)
-            await session.open()
-            self._open = session
-            self._warn()
+    async def _new_session(self) -> ContainerSession:
+        # 0.4 s of imports, which would hold the event loop
+        session_class = await asyncio.to_thread(_session_class)
+        session = session_class(self._label, self._settings, self.defaults)
+        await session.open()
+        self._warn()
+        return session
 
-    async def disconnect(self) -> None:
-        session, self._open = self._open, None
-        if session is not None:
-            await session.close()
-
-    async def test_connection(self) -> bool:
-        connected = self._open is not None
-        try:
-            await self.connect()
-            await self._probe(self._session)
-        except DeepAnalyzeError as error:
-            self.last_error = error
-            return False
-        finally:
-            if not connected:
-                await self.disconnect()
-        self.last_error = None
-        return True
-
-    async def _probe(self, session: ContainerSession) -> None:
+    async def _probe(self) -> None:
+        session = self._session
         try:
             await session.run(session.page(max_results=1))
         except SourceAuthenticationFailed:
@@ -131,9 +106,7 @@ class AzureBlobConnector(FileSource):
             "tls": self._account.endpoint.startswith("https://"),
             "account": self._account.label,
             "container": self._settings.container_name,
-            "authentication": self._account.way
-            if not self._settings.credential
-            else self._settings.credential,
+            "authentication": self._settings.credential or self._account.way,
             "warnings": self._warnings(),
         }
         if sas is not None:

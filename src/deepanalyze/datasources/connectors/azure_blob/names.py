@@ -76,9 +76,8 @@ def check_one(name: str) -> None:
 def leads_out(name: str) -> bool:
     """Whether a service that folded the name's `..` would look outside of the container."""
     container = "/\0"  # which no part of a name can be
-    folded = posixpath.normpath(
-        f"{container}/{name.replace(chr(92), '/')}"
-    )  # a backslash is taken for a slash
+    # A backslash counts as a slash, as it would there
+    folded = posixpath.normpath(f"{container}/{name.replace(chr(92), '/')}")
     return folded != container and not folded.startswith(f"{container}/")
 
 

@@ -24,9 +24,8 @@ from deepanalyze.datasources.policy import NetworkPolicy
 if TYPE_CHECKING:
     from obstore.store import AzureConfig, ClientConfig
 
-_PIECE_BYTES = (
-    256 * 1024
-)  # small enough that their memory is used again; buffers of a whole range cost twice the CPU
+# Small enough that their memory is used again; buffers of a whole range cost twice the CPU
+_PIECE_BYTES = 256 * 1024
 # Empty, `.` and `..` parts and control characters: obstore refuses them or reads another name.
 _NOT_TAKEN = re.compile(r"(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f-\x9f\\]")
 
@@ -64,9 +63,8 @@ class RangeReader:
             "allow_http": account.endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=connect_s),
             "read_timeout": timedelta(seconds=stall_s),
-            "timeout": timedelta(
-                hours=1
-            ),  # of a whole range; `read_timeout` is for a service that falls silent
+            # Of a whole range; `read_timeout` is for a service that falls silent
+            "timeout": timedelta(hours=1),
         }
         if not through_proxies:
             self._client_options["proxy_excludes"] = account.host

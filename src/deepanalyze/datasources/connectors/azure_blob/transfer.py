@@ -15,12 +15,13 @@ from deepanalyze.datasources.base import DataItem, OnProgress, Progress
 from deepanalyze.datasources.capabilities import Downloaded, Head
 from deepanalyze.datasources.connectors.azure_blob.names import BlobRef, leads_out
 from deepanalyze.datasources.connectors.azure_blob.properties import item_of
-from deepanalyze.datasources.connectors.azure_blob.shared_file import SharedFile
 from deepanalyze.datasources.files import new_file
+from deepanalyze.datasources.limits import check_file_size
 from deepanalyze.datasources.paths import printable
 from deepanalyze.datasources.progress import ProgressThrottle
 from deepanalyze.datasources.running import first_of
-from deepanalyze.errors import FileTooLarge, SourceUnavailable, Stale
+from deepanalyze.datasources.shared_file import SharedFile
+from deepanalyze.errors import SourceUnavailable, Stale
 
 if TYPE_CHECKING:
     from deepanalyze.datasources.connectors.azure_blob.session import ContainerSession, Read
@@ -91,7 +92,7 @@ class Downloads:
     async def _whole(
         self, known: KnownBlob, destination: Path, max_bytes: int, on_progress: OnProgress | None
     ) -> Downloaded:
-        self._check_size(known, max_bytes)
+        check_file_size(self.session.errors.source, known.ref.path, known.size, max_bytes)
         expected = known.md5 if self._verifies(known) else None
         if known.size <= _MIN_RANGE_BYTES and await self._at_once(known, destination, expected):
             ProgressThrottle(on_progress).finish(Progress(known.size, total_bytes=known.size))
@@ -134,14 +135,6 @@ class Downloads:
 
     def _verifies(self, known: KnownBlob) -> bool:
         return known.size <= _VERIFIED_BYTES if self.verify is None else self.verify
-
-    def _check_size(self, known: KnownBlob, max_bytes: int) -> None:
-        if known.size > max_bytes:
-            raise FileTooLarge(
-                f"source '{self.session.errors.source}': blob '{printable(known.ref.path)}' has {known.size:,} bytes, "
-                f"more than the limit of {max_bytes:,} (max_file_bytes); fetch a smaller file or raise the limit",
-                details=[{"size": known.size, "limit": max_bytes}],
-            )
 
 
 class _Incomplete(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import platform
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -25,10 +24,10 @@ from deepanalyze.datasources.connectors.local_file.threads import Threads
 from deepanalyze.datasources.connectors.local_file.tree import Tree
 from deepanalyze.datasources.file_source import FileSource
 from deepanalyze.datasources.schema import validate_config
-from deepanalyze.errors import DeepAnalyzeError, SourceUnavailable
+from deepanalyze.datasources.session_connector import SessionConnector
 
 
-class LocalFileConnector(FileSource):
+class LocalFileConnector(SessionConnector[RootSession], FileSource):
     """One directory of this machine with all that is below it."""
 
     config_model = LocalFileConfig
@@ -41,22 +40,9 @@ class LocalFileConnector(FileSource):
     def __init__(self, config: DataSourceConfig) -> None:
         super().__init__(config)
         self._settings = validate_config(LocalFileConfig, config.config)
-        self._open: RootSession | None = None
-        self._opening = asyncio.Lock()
 
-    @property
-    def _session(self) -> RootSession:
-        if self._open is None:
-            raise SourceUnavailable(f"source '{self._label}' is not connected; call connect() first")
-        return self._open
-
-    async def connect(self) -> None:
+    async def _new_session(self) -> RootSession:
         """Symbolic links in the root itself are resolved here, once."""
-        async with self._opening:
-            if self._open is None:
-                self._open = await self._opened()
-
-    async def _opened(self) -> RootSession:
         errors = FileErrors(self._label, self._settings.root)
         threads = Threads(self.defaults.pool.max_size, self.defaults.timeouts.query_s, errors.stalled)
         tree = await threads.run(partial(self._tree, errors), within_s=self.defaults.timeouts.connect_s)
@@ -69,25 +55,9 @@ class LocalFileConnector(FileSource):
         tree.probe()
         return tree
 
-    async def disconnect(self) -> None:
-        session, self._open = self._open, None
-        if session is not None:
-            await session.close()
-
-    async def test_connection(self) -> bool:
-        connected = self._open is not None
-        try:
-            await self.connect()
-            session = self._session
-            await session.call(session.tree.probe)
-        except DeepAnalyzeError as error:
-            self.last_error = error
-            return False
-        finally:
-            if not connected:
-                await self.disconnect()
-        self.last_error = None
-        return True
+    async def _probe(self) -> None:
+        session = self._session
+        await session.call(session.tree.probe)
 
     async def server_info(self) -> dict[str, Any]:
         return {

@@ -14,7 +14,6 @@ from deepanalyze.datasources.paths import printable
 from deepanalyze.errors import (
     BlobNotFound,
     DeepAnalyzeError,
-    FileTooLarge,
     InvalidRequest,
     NotSupported,
     PermissionDenied,
@@ -109,16 +108,6 @@ class FileErrors:
             f"source '{self.source}': '{printable(folder)}' lies more than {levels} folders below where the search "
             "began; begin further down",
             param="path",
-        )
-
-    def too_large(self, path: str, size: int, limit: int) -> FileTooLarge:
-        return FileTooLarge(
-            self._text(
-                path,
-                f"has {size:,} bytes, more than the limit of {limit:,} (max_file_bytes); fetch a smaller file or "
-                "raise the limit",
-            ),
-            details=[{"size": size, "limit": limit}],
         )
 
     def changed(self, path: str) -> Stale:

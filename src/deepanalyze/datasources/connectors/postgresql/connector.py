@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, OnProgress
 from deepanalyze.datasources.capabilities import (
     Certificate,
     Exported,
@@ -37,7 +36,8 @@ from deepanalyze.datasources.entra import borrows_identity
 from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.references import DataReference
 from deepanalyze.datasources.schema import validate_config
-from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, SourceUnavailable
+from deepanalyze.datasources.session_connector import SessionConnector
+from deepanalyze.errors import InvalidRequest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class PostgreSQLConnector(DataSourceConnector):
+class PostgreSQLConnector(SessionConnector[Sessions]):
     config_model = PostgresConfig
     title = "PostgreSQL"
     description = "Tables, views and read-only SQL of a PostgreSQL database (version 10 or newer)."
@@ -61,8 +61,6 @@ class PostgreSQLConnector(DataSourceConnector):
     def __init__(self, config: DataSourceConfig) -> None:
         super().__init__(config)
         self._settings = validate_config(PostgresConfig, config.config).resolved()
-        self._opening = asyncio.Lock()
-        self._sessions: Sessions | None = None
         self._guard = Guard(
             config.name,
             allowed_functions=self._settings.allowed_functions or (),
@@ -70,34 +68,18 @@ class PostgreSQLConnector(DataSourceConnector):
             writable=not self._settings.read_only,
         )
 
-    @property
-    def _name(self) -> str:
-        return self.config.name
-
-    async def connect(self) -> None:
-        async with self._opening:
-            if self._sessions is None:
-                sessions = Sessions(self._settings, self.defaults, self._name)
-                await sessions.open()
-                self._sessions = sessions
+    async def _new_session(self) -> Sessions:
+        sessions = Sessions(self._settings, self.defaults, self._label)
+        await sessions.open()
+        return sessions
 
     async def disconnect(self) -> None:
         self._guard.clear()
-        async with self._opening:
-            sessions, self._sessions = self._sessions, None
-        if sessions is not None:
-            await sessions.close()
+        await super().disconnect()
 
-    async def test_connection(self) -> bool:
-        try:
-            await self.connect()
-            async with self._reading() as connection:
-                await connection.execute("SELECT 1")
-        except DeepAnalyzeError as error:
-            self.last_error = error
-            return False
-        self.last_error = None
-        return True
+    async def _probe(self) -> None:
+        async with self._reading() as connection:
+            await connection.execute("SELECT 1")
 
     async def server_info(self) -> dict[str, Any]:
         async with self._reading() as connection:
@@ -113,7 +95,7 @@ class PostgreSQLConnector(DataSourceConnector):
                 "database": row[1],
                 "user": row[2],
                 "tls": bool(connection.pgconn.ssl_in_use),
-                "pooler": self._open_sessions().behind_pooler,
+                "pooler": self._session.behind_pooler,
             }
 
     async def list_items(self, path: str | None = None) -> list[DataItem]:
@@ -204,8 +186,8 @@ class PostgreSQLConnector(DataSourceConnector):
     async def certify(self) -> Certificate:
         from deepanalyze.datasources.connectors.postgresql.certificate import certify
 
-        sessions = self._open_sessions()
-        with postgres_errors(self._name):
+        sessions = self._session
+        with postgres_errors(self._label):
             async with sessions.separate() as connection:
                 return await certify(
                     connection,
@@ -215,29 +197,24 @@ class PostgreSQLConnector(DataSourceConnector):
                 )
 
     def pool_stats(self) -> PoolStats | None:
-        return None if self._sessions is None else self._sessions.pool_stats()
+        return None if self._open is None else self._open.pool_stats()
 
     async def _discovered(self, work: Callable[..., T]) -> T:
         """What `work` makes of a wire and the `scope` of this source."""
 
         async def run(lease: Lease) -> T:
-            scope = Scope.of(self._settings, lease.connection, self._name)
+            scope = Scope.of(self._settings, lease.connection, self._label)
             return await lease.in_thread(partial(work, scope=scope))
 
-        return await self._open_sessions().run(run)
+        return await self._session.run(run)
 
     def _reader(self) -> Reader:
-        return Reader(self._settings, self.defaults.limits, self._open_sessions(), self._guard, self._name)
+        return Reader(self._settings, self.defaults.limits, self._session, self._guard, self._label)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
-        async with self._open_sessions().reading() as lease:
+        async with self._session.reading() as lease:
             yield lease.connection
-
-    def _open_sessions(self) -> Sessions:
-        if self._sessions is None:
-            raise SourceUnavailable(f"source {self._name!r}: it is not connected; call connect() first")
-        return self._sessions
 
 
 def _looks_like_sql(identifier: str) -> bool:

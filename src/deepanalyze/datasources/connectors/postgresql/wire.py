@@ -45,9 +45,8 @@ class Drained:
 
     def __iter__(self) -> Iterator[PGresult]:
         for result in self._results:
-            if (
-                result.command_tuples is not None
-            ):  # on the last piece of rows, or on the empty result behind them
+            # On the last piece of rows, or on the empty result behind them
+            if result.command_tuples is not None:
                 self._affected = result.command_tuples
             yield result
 

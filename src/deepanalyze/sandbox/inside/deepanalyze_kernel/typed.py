@@ -28,9 +28,8 @@ _BLOCK_BYTES, _LARGEST_BLOCK_BYTES = 16 * 1024**2, 2**31 - 1
 def read_csv(path: Path, columns: Sequence[Column], decimals: str) -> pd.DataFrame:
     """COPY's own CSV, in which NULL is nothing and the empty text is \"\"."""
     names = [str(number) for number in range(len(columns))]  # the file's own may be equal, or empty
-    table = _texts(path, names, _BLOCK_BYTES).slice(
-        1
-    )  # without the header: it may hold line ends, so it was read as a row
+    # Without the header: it may hold line ends, so it was read as a row
+    table = _texts(path, names, _BLOCK_BYTES).slice(1)
     series = [
         _series(table.column(number), column["type"], decimals) for number, column in enumerate(columns)
     ]

@@ -65,9 +65,8 @@ _WHY = {
 
 async def revocations(connection: Connection) -> list[str]:
     """In a transaction whose `search_path` is `pg_catalog`, so that the names are whole."""
-    routine = (
-        "ROUTINE" if connection.info.server_version >= 110_000 else "FUNCTION"
-    )  # procedures came with 11
+    # Procedures came with 11
+    routine = "ROUTINE" if connection.info.server_version >= 110_000 else "FUNCTION"
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_HELD, {"routine": routine})
         return [

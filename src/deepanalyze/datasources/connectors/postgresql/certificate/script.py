@@ -78,9 +78,8 @@ def _granted(tables: Sequence[Mapping[str, Any]], role: str) -> Iterator[str]:
         readable = [row for row in there if row["columns"]]
         if not readable:
             continue
-        if filtered := sum(
-            row["has_policies"] for row in readable
-        ):  # no names here: one may hold a line break
+        # No names here: one may hold a line break
+        if filtered := sum(row["has_policies"] for row in readable):
             yield f"-- {filtered} of its tables have policies, which choose rows by role; see that they suit this one"
         yield f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {role};"
         if len(readable) == len(there) and all(row["whole"] for row in there):

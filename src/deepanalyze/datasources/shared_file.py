@@ -1,4 +1,4 @@
-"""A file that several threads write at once."""
+"""A file that threads write, several of them at once, or one that nobody waits for any more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Ended(OSError):
 
 
 class SharedFile:
-    """After `close` late threads of a cancelled download touch nothing any more: by then the descriptor's number may
+    """After `close` late threads of a cancelled transfer touch nothing any more: by then the descriptor's number may
     belong to another file.
     """
 
