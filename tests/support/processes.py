@@ -41,6 +41,21 @@ def run(home: Path, *arguments: str, typed: str = "", **more: str) -> subprocess
     )
 
 
+def acknowledged_until_killed(script: str, *arguments: str, after: int) -> set[str]:
+    """Runs Python code that prints a line for whatever is durable, and kills it when it has printed `after` of them.
+    What was still on its way out counts, too; half a line does not.
+    """
+    command = [sys.executable, "-c", script, *arguments]
+    writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    with writer.stdout:
+        lines = [writer.stdout.readline() for _ in range(after)]
+        writer.kill()
+        lines += writer.stdout.readlines()
+    writer.wait()
+    return {line.strip() for line in lines if line.endswith("\n")}
+
+
 class Running:
     """A process whose standard output can be awaited line by line."""
 
@@ -65,6 +80,10 @@ class Running:
             self.lines.append(line)
             if text in line:
                 return line
+
+    def url(self) -> str:
+        """Where a server says that it answers."""
+        return next(word for word in self.until("answers at").split() if word.startswith("http"))
 
     def rest(self) -> str:
         """All that it says until its output ends."""
