@@ -119,13 +119,16 @@ class Threads:
         return removed
 
     async def clean_orphans(self) -> int:
-        """Called once at start: removes directories whose thread is gone. Returns how many."""
+        """Called once at start: removes directories whose thread is gone, and in the others what a crash left on its
+        way into the workspace. Returns how many directories.
+        """
         known = set(await self._repository.all_thread_ids())
         orphans = await asyncio.to_thread(self._directories_besides, known)
         for orphan in orphans:
             await asyncio.to_thread(remove_tree, orphan)
-        if orphans:
-            log.info("orphaned workspaces removed", directories=len(orphans))
+        staged = await asyncio.to_thread(lambda: sum(self.workspace(i).clear_staging() for i in known))
+        if orphans or staged:
+            log.info("what a crash left was removed", workspaces=len(orphans), staged=staged)
         return len(orphans)
 
     async def stats(self) -> ThreadStats:
