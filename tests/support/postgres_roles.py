@@ -10,10 +10,11 @@ import psycopg
 from psycopg import sql
 
 from deepanalyze.datasources import Certificate, SupportsCertificate
+from tests.support.canaries import canary
 from tests.support.postgres_sources import postgres
 from tests.support.services import PostgresDatabase
 
-PASSWORD = "made-up"
+PASSWORD = canary("role")
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def fresh_roles(database: PostgresDatabase) -> Iterator[Mapping[str, str]]:
 @contextmanager
 def fresh_logins(database: PostgresDatabase, count: int) -> Iterator[Sequence[tuple[str, str]]]:
     """Names and passwords of roles that may connect, each with a password of its own."""
-    logins = [(f"test_{secrets.token_hex(5)}", secrets.token_urlsafe(16)) for _ in range(count)]
+    logins = [(f"test_{secrets.token_hex(5)}", canary(f"login {n}")) for n in range(count)]
     with psycopg.connect(database.admin_dsn, autocommit=True) as connection:
         for name, password in logins:
             names = {"role": name, "database": database.name}
