@@ -12,6 +12,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from deepanalyze.devservices import Services
 from deepanalyze.devservices.azurite import Azurite
 from deepanalyze.devservices.postgres import PostgresServer
+from tests.support.canary_net import CanaryNet
 from tests.support.services import (
     BlobContainer,
     PostgresDatabase,
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("deepanalyze", deadline=None)
 hypothesis.settings.load_profile("deepanalyze")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    net = CanaryNet(config)
+    config.pluginmanager.register(net, "canaries")
+    net.open()
 
 
 @pytest.fixture(scope="session")

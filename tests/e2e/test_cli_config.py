@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.canaries import canary
 from tests.support.processes import run, started
 
-ADMIN = "the-admins-key-0123456789"
+FAR_PASSWORD = canary("password of the environment")
+ADMIN = canary("configured admin key")
 SOURCE = """
 [[data_sources]]
 name = "{name}"
@@ -24,7 +26,7 @@ database = "x"
 user = "ada"
 password = "${{env:FAR_PASSWORD}}"
 """
-ENVIRON = {"FAR_PASSWORD": "canary-of-the-environment", "DEEPANALYZE_ADMIN_API_KEY": ADMIN}
+ENVIRON = {"FAR_PASSWORD": FAR_PASSWORD, "DEEPANALYZE_ADMIN_API_KEY": ADMIN}
 
 
 def write(home: Path, text: str) -> None:
@@ -70,7 +72,7 @@ def test_show_tells_where_each_value_came_from_and_no_secret(tmp_path: Path) -> 
     people = run(tmp_path, "config", "show", **ENVIRON)
     assert "max_rounds" in people.stdout
     for output in (done.stdout, people.stdout):
-        assert "canary" not in output
+        assert FAR_PASSWORD not in output
         assert ADMIN not in output
 
 
@@ -97,7 +99,7 @@ def test_a_served_process_reloads_on_sighup_and_goes_on_with_its_work(tmp_path: 
             until(client, ["second"])
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=60) == 0
-    assert not any("canary" in line for line in server.lines)
+    assert not any(FAR_PASSWORD in line for line in server.lines)
 
 
 def names(client: httpx.Client) -> list[str]:

@@ -10,9 +10,10 @@ import httpx
 import pytest
 from cryptography.fernet import Fernet
 
+from tests.support.canaries import canary
 from tests.support.processes import run, started
 
-ADMIN = "the-admins-key-0123456789"
+ADMIN = canary("configured admin key")
 
 
 def new_key() -> str:
@@ -26,7 +27,7 @@ def test_rotation_from_the_key_file_to_a_new_key(tmp_path: Path) -> None:
     with started(tmp_path, *serve, DEEPANALYZE_ADMIN_API_KEY=ADMIN) as server:
         url = re.search(r"http://\S+", server.until("answers at"))
         assert url is not None
-        config = {"host": "db", "database": "d", "user": "u", "password": "canary-at-rest"}
+        config = {"host": "db", "database": "d", "user": "u", "password": canary("password at rest")}
         body = {"type": "postgresql", "name": "sales", "config": config, "test_connection": False}
         made = httpx.post(f"{url[0]}/v1/data-sources", json=body, headers={"api-key": ADMIN}, timeout=60)
         assert made.status_code == 201, made.text

@@ -17,13 +17,14 @@ import httpx
 import pytest
 
 from tests.support.blob_sources import key_config, sas_config
+from tests.support.canaries import canary
 from tests.support.postgres_sources import run_sql
 from tests.support.processes import DEADLINE_S, deepanalyze, environment, run, started
 from tests.support.registering import register, register_database
 from tests.support.server import NO_TLS, bearer
 from tests.support.services import BlobContainer, PostgresDatabase
 
-KEY = "a key for the tests of the command line"
+KEY = canary("key of the command line")
 
 
 @dataclass

@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.canaries import canary
 from tests.support.processes import run, started
 from tests.support.server import NO_TLS, bearer
 
-KEY = "a key for the tests of the command line"
+KEY = canary("key of the command line")
 Done = subprocess.CompletedProcess[str]
 
 

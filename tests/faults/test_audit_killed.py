@@ -1,15 +1,13 @@
 """`kill -9` between and amid appends: the chain is whole, and every record that was acknowledged is there."""
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from deepanalyze.audit import AuditTrail, Chain
 from deepanalyze.store import open_store
-from tests.support.processes import ROOT
+from tests.support.processes import acknowledged_until_killed
 
 SECRET = b"the key of the tests"
 WRITER = """
@@ -38,7 +36,8 @@ async def test_the_chain_is_whole_after_kill_9(tmp_path: Path, kills: int) -> No
     database = tmp_path / "store.sqlite"
     acknowledged: set[str] = set()
     for round_ in range(kills):
-        acknowledged |= _write_until_killed(database, round_, after=random.randint(1, 80))
+        arguments = (str(database), str(round_), SECRET.decode())
+        acknowledged |= acknowledged_until_killed(WRITER, *arguments, after=random.randint(1, 80))
         async with open_store(database) as store:
             trail = AuditTrail(store.audit, Chain([SECRET]))
             found = await trail.verify()
@@ -46,15 +45,3 @@ async def test_the_chain_is_whole_after_kill_9(tmp_path: Path, kills: int) -> No
             kept = {record.entry.request_id for record in await store.audit.after(0, 100_000)}
             assert acknowledged <= kept
             assert found.records == len(kept)
-
-
-def _write_until_killed(database: Path, round_: int, *, after: int) -> set[str]:
-    arguments = [sys.executable, "-c", WRITER, str(database), str(round_), SECRET.decode()]
-    writer = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert writer.stdout is not None
-    with writer.stdout:
-        lines = [writer.stdout.readline() for _ in range(after)]
-        writer.kill()
-        lines += writer.stdout.readlines()
-    writer.wait()
-    return {line.strip() for line in lines if line.endswith("\n")}

@@ -1,12 +1,10 @@
 """What the store acknowledged is there after `kill -9`, whenever that strikes."""
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 from deepanalyze.store import open_store
-from tests.support.processes import ROOT
+from tests.support.processes import acknowledged_until_killed
 
 WRITER = """
 import asyncio, sys
@@ -47,7 +45,8 @@ async def test_every_acknowledged_row_survives_kill_9(tmp_path: Path) -> None:
     database = tmp_path / "store.sqlite"
     acknowledged: set[str] = set()
     for round_ in range(ROUNDS):
-        acknowledged |= _write_until_killed(database, round_, after=random.randint(1, 120))
+        arguments = (str(database), str(round_))
+        acknowledged |= acknowledged_until_killed(WRITER, *arguments, after=random.randint(1, 120))
     async with open_store(database) as store:
         threads = {t.id for t in await store.threads.all_threads()}
         kept = {f"thread {i}" for i in threads}
@@ -69,20 +68,3 @@ async def _finished_whole(store, thread_id: str) -> list[str]:  # type: ignore[n
     )
     assert counts == ((3, 19) if finished else (0, 0))
     return finished
-
-
-def _write_until_killed(database: Path, round_: int, *, after: int) -> set[str]:
-    """Kills the writer when it has acknowledged `after` rows; what it still had on the wire counts too."""
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(database), str(round_)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert writer.stdout is not None
-    with writer.stdout:
-        lines = [writer.stdout.readline() for _ in range(after)]
-        writer.kill()
-        lines += writer.stdout.readlines()
-    writer.wait()
-    return {line.strip() for line in lines if line.endswith("\n")}

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from deepanalyze.datasources import SourceAuthenticationFailed
 from tests.support.azurite_tls import ACCOUNT, STORAGE, TlsAzurite, open_tls_azurite, storage_token
 from tests.support.blob_sources import connector
+from tests.support.canaries import legitimate
 from tests.support.entra import CLIENT, HEADER, SECRET, TENANT, Entra, entra_server
 from tests.support.logs import captured_logs
 from tests.support.tls import Authority
@@ -173,18 +174,19 @@ async def test_a_service_principal(
     async with entra_server(context) as entra:
         entra.resource, entra.token = STORAGE, storage_token()
         environment["AZURE_AUTHORITY_HOST"] = entra.url
-        program = await create_subprocess_exec(
-            *(
-                sys.executable,
-                "-c",
-                PROGRAM,
-                json.dumps(config(account, authority, **principal)),
-                str(tmp_path),
-            ),
-            env=environment,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
+        with legitimate("a program of the test's own is told what it connects to"):
+            program = await create_subprocess_exec(
+                *(
+                    sys.executable,
+                    "-c",
+                    PROGRAM,
+                    json.dumps(config(account, authority, **principal)),
+                    str(tmp_path),
+                ),
+                env=environment,
+                stdout=PIPE,
+                stderr=PIPE,
+            )
         out, complaint = await program.communicate()
     assert program.returncode == 0, complaint.decode()
     assert int(out) == len(CONTENT)

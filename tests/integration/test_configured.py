@@ -12,12 +12,14 @@ from deepanalyze.accounts import Grant
 from deepanalyze.cli.server import listen, running
 from deepanalyze.errors import AlreadyExists, ConfigurationError, PermissionDenied
 from deepanalyze.settings import load_settings
+from tests.support.canaries import canary
 from tests.support.logs import captured_logs
 from tests.support.server import Server
 from tests.support.services import PostgresDatabase
 
-ADMIN = "the-admins-key-0123456789"
-ADA = "adas-key-0123456789"
+ADMIN = canary("configured admin key")
+ADA = canary("declared API key")
+DECLARED_PASSWORD = canary("declared password")
 UNREACHABLE = """
 [[data_sources]]
 name = "far"
@@ -39,7 +41,7 @@ Write = Callable[[str], Path]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    monkeypatch.setenv("TEST_PASSWORD", "canary-of-the-file")
+    monkeypatch.setenv("TEST_PASSWORD", DECLARED_PASSWORD)
     monkeypatch.setenv("TEST_ADA_KEY", ADA)
 
     def write_config(text: str) -> Path:
@@ -99,7 +101,7 @@ async def test_nothing_of_a_declared_source_or_user_comes_to_rest(write: Write) 
             assert (await ada.get("/v1/data-sources/far")).status_code == 200
             data = live.runtime.settings.data_dir
     written = b"".join(p.read_bytes() for p in data.rglob("*") if p.is_file())
-    for secret in ("canary-of-the-file", ADA):
+    for secret in (DECLARED_PASSWORD, ADA):
         assert secret.encode() not in written
         assert secret not in logs.getvalue()
     assert b"192.0.2.1" not in written

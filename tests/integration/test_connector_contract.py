@@ -32,7 +32,10 @@ from deepanalyze.errors import (
     SourceUnavailable,
 )
 from tests.support.blob_sources import WRONG_KEY, key_config, put
+from tests.support.canaries import canary
 from tests.support.services import fresh_container, fresh_database
+
+SECRET = canary("wrong credential")
 
 QUICK = SourceDefaults(
     timeouts=Timeouts(connect_s=2), retries=RetryPolicy(max_attempts=2, base_delay_s=0.01, max_delay_s=0.05)
@@ -84,9 +87,9 @@ def postgresql(request: pytest.FixtureRequest) -> Iterator[Subject]:
             item="public.numbers",
             folder="public",
             missing="public.nothing",
-            wrong_credentials={"password": "canary-wrong-password"},
+            wrong_credentials={"password": f"{SECRET}-wrong-password"},
             unreachable=lambda port: {"host": "127.0.0.1", "port": port},
-            secrets=[database.analyst_config["password"], "canary-wrong-password"],
+            secrets=[database.analyst_config["password"], f"{SECRET}-wrong-password"],
         )
 
 
@@ -162,9 +165,9 @@ def test_every_registered_type_is_held_to_the_contract() -> None:
 
 def test_a_wrong_config_is_refused_without_repeating_it(subject: Subject) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        subject.connector(no_such_parameter="canary")
+        subject.connector(no_such_parameter=SECRET)
     assert raised.value.param == "config.no_such_parameter"
-    assert "canary" not in str(raised.value) + repr(raised.value.details)
+    assert SECRET not in str(raised.value) + repr(raised.value.details)
 
 
 def test_can_give_files_in_one_way_at_least(subject: Subject) -> None:

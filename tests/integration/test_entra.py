@@ -13,11 +13,14 @@ from psycopg import sql
 
 from deepanalyze.datasources import SourceAuthenticationFailed, SourceUnavailable
 from deepanalyze.datasources.entra import EntraFields, EntraTokens, make_credential
-from tests.support.entra import CLIENT, HEADER, RESOURCE, SECRET, TENANT, entra_server
+from tests.support.canaries import canary
+from tests.support.entra import CLIENT, HEADER, RESOURCE, SECRET, TENANT, TOKEN, entra_server
 from tests.support.logs import captured_logs
 from tests.support.postgres_sources import postgres, run_sql
 from tests.support.services import PostgresDatabase
 from tests.support.tls import Authority
+
+WRONG_SECRET = canary("client secret that is wrong")
 
 SCOPE = f"{RESOURCE}/.default"
 
@@ -28,7 +31,7 @@ def entra_role(postgres_database: PostgresDatabase) -> Iterator[str]:
     role = f"entra_{secrets.token_hex(4)}"
     name = sql.Identifier(role)
     with psycopg.connect(postgres_database.admin_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'token-1'").format(name))
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, TOKEN))
         connection.execute(
             sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(postgres_database.name), name)
         )
@@ -72,8 +75,8 @@ async def test_a_connection_is_made_with_a_token_that_is_still_good(
         entra.lifetime_s = 0
         async with postgres(config(postgres_database, entra_role), pool_min_size=0) as connector:
             await connector.query("SELECT 1")
-            entra.token = "token-2"
-            set_password(postgres_database, entra_role, "token-2")
+            entra.token = canary("second Entra token")
+            set_password(postgres_database, entra_role, entra.token)
             assert len(await connector.query("SELECT 1")) == 1
 
 
@@ -112,13 +115,13 @@ async def test_a_service_principal_gets_tokens_and_is_refused_in_clear_words(tmp
             "retry_total": 0,
         }
         async with EntraTokens(principal(), SCOPE, "pg", **options) as tokens:
-            assert [await tokens.token() for _ in range(3)] == ["token-1"] * 3
+            assert [await tokens.token() for _ in range(3)] == [TOKEN] * 3
         assert entra.asked == 1
-        wrong = principal(client_secret="hunter2")
+        wrong = principal(client_secret=WRONG_SECRET)
         async with EntraTokens(wrong, SCOPE, "pg", **options) as tokens:
             with pytest.raises(SourceAuthenticationFailed, match="AADSTS7000215") as caught:
                 await tokens.token()
-        assert "hunter2" not in str(caught.value)
+        assert WRONG_SECRET not in str(caught.value)
     async with EntraTokens(principal(), SCOPE, "pg", **options) as tokens:
         with pytest.raises(SourceUnavailable, match="cannot be reached"):
             await tokens.token()
@@ -137,8 +140,8 @@ def test_every_credential_can_be_made_for_every_cloud(
 
 
 async def test_a_certificate_that_is_none_is_told() -> None:
-    broken = principal(client_secret=None, client_certificate="-----BEGIN CERTIFICATE-----\nhunter2")
+    broken = principal(client_secret=None, client_certificate=f"-----BEGIN CERTIFICATE-----\n{WRONG_SECRET}")
     async with EntraTokens(broken, SCOPE, "pg") as tokens:
         with pytest.raises(SourceAuthenticationFailed) as caught:
             await tokens.token()
-    assert "hunter2" not in str(caught.value)
+    assert WRONG_SECRET not in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ import pytest_asyncio
 
 from deepanalyze.errors import NotFound
 from deepanalyze.sandbox import Kernel, KernelLimits, Sandbox, SandboxMode
+from deepanalyze.sandbox.environment import find_environment
 from deepanalyze.workspace import Workspace
+from tests.support.canaries import canary
 from tests.support.sandbox import ISOLATIONS, made_workspace, sandbox_or_skip, started_kernel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -252,3 +255,17 @@ async def test_what_a_kernel_sends_unasked_does_not_fill_the_servers_memory(cell
 
 def _memory_of_the_server() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+async def test_the_kernels_interpreter_is_asked_without_what_the_server_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPANALYZE_ADMIN_API_KEY", canary("admin key"))
+    monkeypatch.setenv("PYTHONUSERBASE", str(tmp_path))
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nenv > {tmp_path}/told\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    assert (await find_environment(python)).executable == sys.executable
+    told = (tmp_path / "told").read_text()
+    assert f"PYTHONUSERBASE={tmp_path}" in told
+    assert "DEEPANALYZE" not in told

@@ -17,10 +17,12 @@ from deepanalyze.devservices.azurite.install import ENTRY, install_azurite, node
 from deepanalyze.devservices.process import Command
 from deepanalyze.devservices.starting import HOST, Service, start_service
 from deepanalyze.devservices.state import open_directory
+from tests.support.canaries import canary, canary_key, legitimate
 from tests.support.tls import Signed
 
 ACCOUNT = "acme"
-KEY = base64.b64encode(b"the key of the account acme").decode()
+KEY = canary_key("account of a TLS Azurite")
+_SIGNATURE = base64.urlsafe_b64encode(canary("storage token").encode()).decode().rstrip("=")
 STORAGE = "https://storage.azure.com"
 
 
@@ -56,7 +58,8 @@ async def open_tls_azurite(path: Path, signed: Signed) -> AsyncIterator[TlsAzuri
             )
 
         service = Service("Azurite", command, _answers, port_taken="EADDRINUSE")
-        process, port = await start_service(service, None)
+        with legitimate("Azurite takes its accounts' keys from its environment only"):
+            process, port = await start_service(service, None)
         try:
             yield TlsAzurite(f"https://{HOST}:{port}/{ACCOUNT}")
         finally:
@@ -85,7 +88,7 @@ def storage_token(*, lifetime_s: int = 3600, number: int = 1) -> str:
         "exp": now + lifetime_s,
         "uti": f"token-{number}",
     }
-    return f"{_part({'typ': 'JWT', 'alg': 'RS256'})}.{_part(claims)}.c2lnbmF0dXJl"
+    return f"{_part({'typ': 'JWT', 'alg': 'RS256'})}.{_part(claims)}.{_SIGNATURE}"
 
 
 def _part(value: dict[str, object]) -> str:

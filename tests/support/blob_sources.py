@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,12 +13,13 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 from deepanalyze.datasources.base import DataSourceConfig
 from deepanalyze.datasources.connectors.azure_blob import AzureBlobConnector
 from deepanalyze.datasources.limits import RetryPolicy, SourceDefaults, Timeouts
+from tests.support.canaries import canary_key
 from tests.support.services import BlobContainer
 
 QUICK = SourceDefaults(
     timeouts=Timeouts(connect_s=2), retries=RetryPolicy(max_attempts=2, base_delay_s=0.01, max_delay_s=0.05)
 )
-WRONG_KEY = base64.b64encode(b"canary: not the key of this account").decode()
+WRONG_KEY = canary_key("account key that is wrong")
 
 
 def sas(

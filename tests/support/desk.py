@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from deepanalyze.access import SourceAccess
 from deepanalyze.accounts import Grant, Principal, User
 from deepanalyze.analysis.conversation import SamplingOptions, Turn
@@ -25,6 +27,7 @@ from deepanalyze.datasources.references import DataReference
 from deepanalyze.sandbox import KernelPool, Sandbox
 from deepanalyze.settings import ModelConfig
 from deepanalyze.store import Store, open_store
+from tests.support.canaries import canary
 from tests.support.model_server import ModelServer
 
 ADA = Principal(User("user-ada", "ada", "analyst", (Grant("*"),)))
@@ -35,7 +38,8 @@ QUICK_RETRIES = RetryPolicy(max_attempts=3, base_delay_s=0.001, max_delay_s=0.00
 
 
 def model_config(server: ModelServer, id: str = MODEL, **more: Any) -> ModelConfig:
-    return ModelConfig(id=id, base_url=server.base_url, **more)  # type: ignore[arg-type]
+    key = SecretStr(canary("model key"))
+    return ModelConfig(**{"id": id, "base_url": server.base_url, "api_key": key, **more})
 
 
 @dataclass

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tests.support.canaries import canary
+
 RESOURCE = "https://ossrdbms-aad.database.windows.net"
-TENANT, CLIENT, SECRET, HEADER = "tenant-1", "client-1", "entra-secret-canary", "identity-header-canary"
+TENANT, CLIENT = "tenant-1", "client-1"
+SECRET, HEADER, TOKEN = canary("client secret"), canary("identity header"), canary("Entra token")
 
 
 @dataclass(slots=True)
 class Entra:
     """`token` is what it hands out, good for `lifetime_s`; `asked` counts how often."""
 
-    token: str = "token-1"
+    token: str = TOKEN
     lifetime_s: int = 3600
     asked: int = 0
     url: str = ""

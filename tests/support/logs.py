@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import structlog
 
 from deepanalyze.logging import configure_logging
+from tests.support.canary_net import look
 
 
 @contextmanager
@@ -38,3 +39,4 @@ def captured_logs() -> Iterator[io.StringIO]:
     with restored_logging():
         configure_logging("debug", "json", stream=stream)
         yield stream
+    look("the log", stream.getvalue())

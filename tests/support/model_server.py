@@ -16,6 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.canary_net import look
+
 
 @dataclass
 class Reply:
@@ -89,6 +91,7 @@ class ModelServer:
         body = await request.json()
         if self.refuses_stream_options and "stream_options" in body:
             return _error(400, "stream_options: extra fields not permitted")
+        look("the prompt", json.dumps(body))
         self.requests.append(body)
         self.authorizations.append(request.headers.get("Authorization"))
         self.asked.set()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
 
 from deepanalyze.datasources import Certificate, SupportsCertificate
+from tests.support.canaries import canary
 from tests.support.postgres_sources import postgres
 from tests.support.services import PostgresDatabase
 
-PASSWORD = "made-up"
+PASSWORD = canary("role")
 
 
 @contextmanager
@@ -39,6 +40,26 @@ def fresh_roles(database: PostgresDatabase) -> Iterator[Mapping[str, str]]:
                     gone = {"gone": names[key]}
                     granted(connection, gone, "REASSIGN OWNED BY {gone} TO CURRENT_USER")
                     granted(connection, gone, "DROP OWNED BY {gone}", "DROP ROLE {gone}")
+
+
+@contextmanager
+def fresh_logins(database: PostgresDatabase, count: int) -> Iterator[Sequence[tuple[str, str]]]:
+    """Names and passwords of roles that may connect, each with a password of its own."""
+    logins = [(f"test_{secrets.token_hex(5)}", canary(f"login {n}")) for n in range(count)]
+    with psycopg.connect(database.admin_dsn, autocommit=True) as connection:
+        for name, password in logins:
+            names = {"role": name, "database": database.name}
+            granted(
+                connection,
+                names,
+                f"CREATE ROLE {{role}} LOGIN PASSWORD '{password}'",
+                "GRANT CONNECT ON DATABASE {database} TO {role}",
+            )
+        try:
+            yield logins
+        finally:
+            for name, _ in logins:
+                granted(connection, {"gone": name}, "DROP OWNED BY {gone}", "DROP ROLE {gone}")
 
 
 def granted(

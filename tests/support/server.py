@@ -22,6 +22,8 @@ from deepanalyze.accounts import Grant, Role
 from deepanalyze.cli.server import listen, running
 from deepanalyze.runtime import Runtime
 from deepanalyze.settings import Settings
+from tests.support.canaries import canary, canary_fernet_key
+from tests.support.canary_net import look_at_directory
 
 T = TypeVar("T")
 
@@ -87,7 +89,8 @@ def bearer(key: str) -> dict[str, str]:
 @asynccontextmanager
 async def served(overrides: Mapping[str, Any] | None = None, **more: Any) -> AsyncIterator[Server]:
     with tempfile.TemporaryDirectory(prefix="deepanalyze-test-") as directory:
-        admin_key = f"sk-da-{secrets.token_urlsafe(32)}"
+        admin_key = f"sk-da-{canary('admin key')}{secrets.token_hex(8)}"
+        _put_key(Path(directory))
         chosen = {
             "data_dir": Path(directory),
             "admin_api_key": admin_key,
@@ -103,6 +106,15 @@ async def served(overrides: Mapping[str, Any] | None = None, **more: Any) -> Asy
                 yield Server(server.url, admin_key, server.runtime)
         finally:
             listener.close()
+            look_at_directory(Path(directory))
+
+
+def _put_key(data_dir: Path) -> None:
+    """Where a server would put one that it makes."""
+    (data_dir / "keys").mkdir(mode=0o700)
+    key = data_dir / "keys" / "encryption.key"
+    key.touch(mode=0o600)
+    key.write_text(canary_fernet_key("encryption key") + "\n")
 
 
 @contextmanager

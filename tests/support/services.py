@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal
 
 from deepanalyze.devservices.postgres import PostgresServer, open_postgres
 from deepanalyze.devservices.state import open_directory
+from tests.support.canaries import canary, canary_key, legitimate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,15 +47,21 @@ class BlobContainer:
 
 @asynccontextmanager
 async def run_postgres(path: Path) -> AsyncIterator[PostgresServer]:
-    async with open_directory(path) as directory, open_postgres(directory, durable=False) as server:
-        yield server
+    async with open_directory(path) as directory:
+        directory.state.superuser_password = canary("database superuser")
+        directory.state.analyst_password = canary("database analyst")
+        async with open_postgres(directory, durable=False) as server:
+            yield server
 
 
 @asynccontextmanager
 async def run_azurite(path: Path) -> AsyncIterator[Azurite]:
     from deepanalyze.devservices.azurite import open_azurite
 
-    async with open_directory(path) as directory, open_azurite(directory) as azurite:
+    async with open_directory(path) as directory, AsyncExitStack() as stack:
+        directory.state.account_key = canary_key("storage account")
+        with legitimate("Azurite takes its accounts' keys from its environment only"):
+            azurite = await stack.enter_async_context(open_azurite(directory))
         yield azurite
 
 

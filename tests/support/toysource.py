@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
 from deepanalyze.datasources.capabilities import Downloaded
 from deepanalyze.errors import BlobNotFound, SourceAuthenticationFailed
+from tests.support.canaries import canary
 
-PASSWORD = "open sesame"
+PASSWORD = canary("toy box") + ' opens/it=+%"ü'
 
 
 class ToyConfig(BaseModel):

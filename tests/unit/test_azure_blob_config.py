@@ -9,6 +9,9 @@ from deepanalyze.datasources.base import DataSourceConfig
 from deepanalyze.datasources.connectors.azure_blob import AzureBlobConfig, AzureBlobConnector
 from deepanalyze.datasources.connectors.azure_blob.account import SasFacts
 from deepanalyze.errors import InvalidRequest
+from tests.support.canaries import canary
+
+SECRET = canary("Azure credential")
 
 KEY = "Y2FuYXJ5OiBhIGtleQ=="
 SAS = "sv=2024-11-04&sp=rl&se=2030-01-01T00%3A00%3A00Z&sig=Y2FuYXJ5OiBhIHNpZ25hdHVyZQ%3D%3D"
@@ -103,22 +106,22 @@ def test_a_custom_domain_hides_the_account_which_only_a_key_needs() -> None:
         ({"connection_string": " ", "account_url": URL, "sas_token": "", "account_key": ""}, "config.account_url: needs one of"),
         ({"account_url": "http://127.0.0.1:10000/dev", "credential": "default"}, "config.account_url: must begin with https"),
         ({"account_url": URL, "credential": "service_principal"}, "config.tenant_id: is needed"),
-        ({"account_url": URL, "client_secret": "canary", "sas_token": SAS}, "config.client_secret: needs credential"),
+        ({"account_url": URL, "client_secret": SECRET, "sas_token": SAS}, "config.client_secret: needs credential"),
         ({"account_url": URL, "sas_token": SAS, "upload_prefix": "out"}, "config.upload_prefix: is for a source that may write"),
         ({"account_url": URL, "sas_token": SAS, "read_only": False, "upload_prefix": "a/../b"}, "config.upload_prefix: must not"),
         ({"account_url": URL, "sas_token": SAS, "allowed_networks": ["10.0.0.0/99"]}, "config.allowed_networks: .*no network"),
-        ({"account_url": URL, "sas_token": SAS, "ca_certificate": "canary"}, "config.ca_certificate: must be .*PEM"),
+        ({"account_url": URL, "sas_token": SAS, "ca_certificate": SECRET}, "config.ca_certificate: must be .*PEM"),
         ({"connection_string": f"AccountKey={KEY}"}, "no AccountName"),
         ({"connection_string": "AccountName=acme"}, "neither AccountKey nor SharedAccessSignature"),
         ({"connection_string": f"AccountName=a;AccountKey={KEY};SharedAccessSignature={SAS}"}, "both AccountKey and SharedAccessSignature"),
         ({"connection_string": f"SharedAccessSignature={SAS}"}, "neither BlobEndpoint nor AccountName"),
         ({"connection_string": "AccountName=acme;" + KEY.rstrip("=")}, "part 2 of the connection string"),
-        ({"account_url": URL, "account_key": "canary, not base64!"}, "not base64"),
-        ({"account_url": URL, "sas_token": "canary"}, "no signature"),
+        ({"account_url": URL, "account_key": f"{SECRET}, not base64!"}, "not base64"),
+        ({"account_url": URL, "sas_token": SECRET}, "no signature"),
         ({"account_url": URL, "sas_token": f"{URL}?{SAS}"}, "a whole URL"),
         ({"account_url": f"{URL}?{SAS}", "sas_token": SAS}, r"must end before '\?'"),
         ({"account_url": f"{URL}/sales", "sas_token": SAS}, "put the container into container_name"),
-        ({"account_url": "https://user:canary@acme.blob.core.windows.net", "sas_token": SAS}, "must not hold a user name"),
+        ({"account_url": f"https://user:{SECRET}@acme.blob.core.windows.net", "sas_token": SAS}, "must not hold a user name"),
         ({"account_url": "acme.blob.core.windows.net", "sas_token": SAS}, "must be a URL"),
         ({"account_url": "https://[broken", "sas_token": SAS}, "must be a URL"),
         ({"account_url": "http://acme.blob.core.windows.net", "sas_token": SAS}, "must begin with https"),
@@ -126,14 +129,14 @@ def test_a_custom_domain_hides_the_account_which_only_a_key_needs() -> None:
         ({"account_url": "http://127.0.0.1:10000", "sas_token": SAS}, "must name the account after the host"),
         ({"connection_string": f"DefaultEndpointsProtocol=http;AccountName=acme;AccountKey={KEY}"}, "must begin with https"),
         ({"account_url": URL, "sas_token": SAS, "connect_timeout_s": 0}, "connect_timeout_s"),
-        ({"account_url": URL, "sas_token": SAS, "sas_tokn": "canary"}, "did you mean 'sas_token'"),
+        ({"account_url": URL, "sas_token": SAS, "sas_tokn": SECRET}, "did you mean 'sas_token'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_and_no_value_repeated(config: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidRequest, match=words) as raised:
         AzureBlobConnector(DataSourceConfig("s", "azure_blob", "s", {"container": "sales", **config}))
     told = str(raised.value) + repr(raised.value.details)
-    assert "canary" not in told
+    assert SECRET not in told
     assert "Y2FuYXJ5" not in told
 
 

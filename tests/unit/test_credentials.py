@@ -12,6 +12,9 @@ from pydantic import SecretStr
 
 from deepanalyze.datasources import ConfigurationError, CredentialManager, DataSourceConfig
 from deepanalyze.datasources.masking import MASK, mask_text, sanitize
+from tests.support.canaries import canary
+
+SECRET = canary("credential")
 
 
 def key() -> str:
@@ -20,9 +23,9 @@ def key() -> str:
 
 def test_a_secret_comes_back_only_for_its_row_and_field() -> None:
     manager = CredentialManager(key())
-    token = manager.encrypt("hunter2", row="ds-1", field="password")
-    assert "hunter2" not in token
-    assert manager.decrypt(token, row="ds-1", field="password") == "hunter2"
+    token = manager.encrypt(SECRET, row="ds-1", field="password")
+    assert SECRET not in token
+    assert manager.decrypt(token, row="ds-1", field="password") == SECRET
     for row, field in (("ds-2", "password"), ("ds-1", "user"), ("", "")):
         with pytest.raises(ConfigurationError, match="belongs to another place"):
             manager.decrypt(token, row=row, field=field)
@@ -87,20 +90,20 @@ def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "postgresql://analyst:hunter2@db/sales",
-        "postgres+psycopg://analyst:hunter2@db:5432/sales?sslmode=require",
-        "host=db password=hunter2 user=analyst",
-        "host=db password='hunter2 \\' more' user=analyst",
-        "Server=db;Pwd=hunter2;Database=x",
-        "DefaultEndpointsProtocol=https;AccountName=n;AccountKey=hunter2==;EndpointSuffix=core.windows.net",
-        "https://n.blob.core.windows.net/c?sv=2024&sp=r&sig=hunter2%3D",
-        "https://n.blob.core.windows.net/c?sig=hunter2&sv=2024",
-        "BlobEndpoint=https://n;SharedAccessSignature=sv=2024&sig=hunter2",
+        f"postgresql://analyst:{SECRET}@db/sales",
+        f"postgres+psycopg://analyst:{SECRET}@db:5432/sales?sslmode=require",
+        f"host=db password={SECRET} user=analyst",
+        f"host=db password='{SECRET} \\' more' user=analyst",
+        f"Server=db;Pwd={SECRET};Database=x",
+        f"DefaultEndpointsProtocol=https;AccountName=n;AccountKey={SECRET}==;EndpointSuffix=core.windows.net",
+        f"https://n.blob.core.windows.net/c?sv=2024&sp=r&sig={SECRET}%3D",
+        f"https://n.blob.core.windows.net/c?sig={SECRET}&sv=2024",
+        f"BlobEndpoint=https://n;SharedAccessSignature=sv=2024&sig={SECRET}",
     ],
 )
 def test_secrets_inside_texts_are_masked(text: str) -> None:
     masked = mask_text(text)
-    assert "hunter2" not in masked
+    assert SECRET not in masked
     assert MASK in masked
 
 
@@ -114,24 +117,24 @@ def test_hostile_texts_are_searched_in_no_more_than_their_length(piece: str) -> 
 def test_configs_are_masked_at_any_depth() -> None:
     config = {
         "host": "db",
-        "password": "hunter2",
+        "password": SECRET,
         "empty_password": "",
         "no_token": None,
-        "typed": SecretStr("hunter2"),
-        "auth": {"client_secret": "hunter2", "account_key": "hunter2", "user": "me"},
-        "list": [{"sas_token": "hunter2"}, "postgresql://u:hunter2@h/d"],
-        "connection_string": "hunter2",
+        "typed": SecretStr(SECRET),
+        "auth": {"client_secret": SECRET, "account_key": SECRET, "user": "me"},
+        "list": [{"sas_token": SECRET}, f"postgresql://u:{SECRET}@h/d"],
+        "connection_string": SECRET,
         "port": 5432,
     }
     shown = sanitize(config)
-    assert "hunter2" not in repr(shown)
+    assert SECRET not in repr(shown)
     assert (shown["host"], shown["port"], shown["auth"]["user"]) == ("db", 5432, "me")
     assert (shown["empty_password"], shown["no_token"]) == ("", None)
-    assert config["password"] == "hunter2"
+    assert config["password"] == SECRET
     assert CredentialManager(key()).sanitize(config) == shown
 
 
 def test_the_repr_of_a_config_shows_no_secret() -> None:
-    config = DataSourceConfig("a", "postgresql", "a", {"password": "hunter2", "host": "db"})
-    assert "hunter2" not in f"{config} {config!r} {[config]}"
+    config = DataSourceConfig("a", "postgresql", "a", {"password": SECRET, "host": "db"})
+    assert SECRET not in f"{config} {config!r} {[config]}"
     assert "db" in repr(config)

@@ -12,14 +12,17 @@ from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_n
 from deepanalyze.datasources.policy import is_forbidden
 from deepanalyze.datasources.schema import validate_config
 from deepanalyze.datasources.templates import template_of
+from tests.support.canaries import canary
 
-BASE = {"host": "db.internal", "database": "sales", "user": "me", "password": "hunter2"}
+SECRET = canary("database password")
+
+BASE = {"host": "db.internal", "database": "sales", "user": "me", "password": SECRET}
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 PRINCIPAL = {
     "credential": "service_principal",
     "tenant_id": "t",
     "client_id": "c",
-    "client_secret": "hunter2",
+    "client_secret": SECRET,
     "password": None,
 }
 
@@ -58,9 +61,9 @@ def test_a_connection_string_is_taken_apart(text: str) -> None:
         ({"socket_dir": "/run"}, "config.socket_dir", "exclude each other"),
         ({"sslcert": "/etc/x.crt"}, "config.sslcert", "PEM text itself"),
         ({"sslcert": PEM}, "config.sslkey", "go together"),
-        ({"sslkey": "-----BEGIN PRIVATE KEY-----\nhunter2"}, "config.sslcert", "go together"),
-        ({"sslkey": "hunter2"}, "config.sslkey", "PEM text itself"),
-        ({"sslkey": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2"}, "config.sslkey", "passphrase"),
+        ({"sslkey": f"-----BEGIN PRIVATE KEY-----\n{SECRET}"}, "config.sslcert", "go together"),
+        ({"sslkey": SECRET}, "config.sslkey", "PEM text itself"),
+        ({"sslkey": f"-----BEGIN ENCRYPTED PRIVATE KEY-----\n{SECRET}"}, "config.sslkey", "passphrase"),
         ({"schemas": ["sales"], "search_path": ["sales", "hr"]}, "config.search_path", "names hr"),
         ({"allowed_networks": ["10.0.0.0/99"]}, "config.allowed_networks", "CIDR"),
         (
@@ -83,10 +86,10 @@ def test_a_connection_string_is_taken_apart(text: str) -> None:
         ({"pool_min_size": 5, "pool_max_size": 2}, "config.pool_min_size", "larger than"),
         ({"query_timeout_s": 0}, "config.query_timeout_s", "greater than 0"),
         ({"search_path": []}, "config.search_path", "at least 1"),
-        ({"connection_string": "postgresql://x:hunter2@other/sales"}, "config.user", "is given twice"),
+        ({"connection_string": f"postgresql://x:{SECRET}@other/sales"}, "config.user", "is given twice"),
         (
             {
-                "connection_string": "postgresql://me:hunter2@db.internal/sales?options=-cstatement_timeout%3D0"
+                "connection_string": f"postgresql://me:{SECRET}@db.internal/sales?options=-cstatement_timeout%3D0"
             },
             "config.connection_string",
             "not set statement_timeout",
@@ -98,11 +101,11 @@ def test_a_connection_string_is_taken_apart(text: str) -> None:
             "may not set sslrootcert",
         ),
         ({"connection_string": "host=/run dbname=x"}, "config.connection_string", "socket_dir"),
-        ({"connection_string": "hunter2 = nonsense '"}, "config.connection_string", "cannot be parsed"),
-        ({"password": "hunter2\x00rest"}, "config.password", "NUL"),
+        ({"connection_string": f"{SECRET} = nonsense '"}, "config.connection_string", "cannot be parsed"),
+        ({"password": f"{SECRET}\x00rest"}, "config.password", "NUL"),
         ({"host": None, "socket_dir": "/run\x00/x"}, "config.socket_dir", "NUL"),
         (
-            {"connection_string": "user=me password=hunter2\x00 host=db.internal"},
+            {"connection_string": f"user=me password={SECRET}\x00 host=db.internal"},
             "config.connection_string",
             "NUL",
         ),
@@ -114,12 +117,12 @@ def test_what_is_wrong_is_said_without_the_secret(changes: dict[str, Any], param
         config(**changes)
     assert caught.value.param == param
     assert words in caught.value.message
-    assert "hunter2" not in f"{caught.value} {caught.value.details}"
+    assert SECRET not in f"{caught.value} {caught.value.details}"
 
 
 def test_no_repr_shows_a_secret() -> None:
-    whole = config(host=None, connection_string="postgresql://me:hunter2@db.internal/sales")
-    assert "hunter2" not in f"{whole!r} {whole.resolved()!r} {whole.model_dump_json()}"
+    whole = config(host=None, connection_string=f"postgresql://me:{SECRET}@db.internal/sales")
+    assert SECRET not in f"{whole!r} {whole.resolved()!r} {whole.model_dump_json()}"
 
 
 @pytest.mark.parametrize(

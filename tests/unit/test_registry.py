@@ -28,6 +28,9 @@ from deepanalyze.datasources import (
 )
 from deepanalyze.datasources.memory import InMemoryRepository
 from deepanalyze.datasources.repository import StoredSource
+from tests.support.canaries import canary
+
+SECRET = canary("connector's secret")
 
 
 class Login(BaseModel):
@@ -61,7 +64,7 @@ class Lamp(DataSourceConnector):
         if self.gate is not None:
             await self.gate.wait()
         if self.config.config["host"] == "strange":
-            raise RuntimeError("a secret: hunter2")
+            raise RuntimeError(f"a secret: {SECRET}")
         if self.config.config["host"] == "dark":
             raise SourceUnavailable("no light")
         self.connected += 1
@@ -136,7 +139,7 @@ async def test_a_plug_in_that_cannot_be_imported_is_named(registry: DataSourceRe
         ({"host": "h", "wats": 3}, "config.wats", "did you mean 'watts'?"),
         ({"host": "h", "zzz": 3}, "config.zzz", "known are host, watts"),
         ({"host": "h", "watts": 0}, "config.watts", "greater than or equal to 1"),
-        ({"host": "h", "login": {"passwort": "hunter2"}}, "config.login.password", "required"),
+        ({"host": "h", "login": {"passwort": SECRET}}, "config.login.password", "required"),
     ],
 )
 async def test_each_wrong_field_is_told(
@@ -146,25 +149,25 @@ async def test_each_wrong_field_is_told(
         await registry.register_data_source(DataSourceConfig("a", "lamp", "a", config))
     assert caught.value.param == param
     assert words in caught.value.details[0]["message"]
-    assert "hunter2" not in repr(caught.value.details) + str(caught.value)
+    assert SECRET not in repr(caught.value.details) + str(caught.value)
 
 
 @pytest.mark.requirement("3.2")
 @pytest.mark.requirement("3.5")
 async def test_secrets_are_kept_apart_and_only_shown_when_asked(registry: DataSourceRegistry) -> None:
     source = await registry.register_data_source(
-        lamp(api_key="hunter2", login={"password": "hunter3"}, watts=7), created_by="user-1", shared=False
+        lamp(api_key=SECRET, login={"password": f"{SECRET}3"}, watts=7), created_by="user-1", shared=False
     )
     assert source.config == {"host": "hall", "watts": 7, "login": {}}
     assert set(source.secrets) == {"api_key", "login.password"}
     shown = f"{registry.list_data_sources()} {registry.get_config('lamp')} {source}"
-    assert "hunter" not in shown
-    assert "hunter" not in repr(dataclasses.asdict(registry.get_config("lamp")))
+    assert SECRET not in shown
+    assert SECRET not in repr(dataclasses.asdict(registry.get_config("lamp")))
     assert registry.get_config("lamp").config["api_key"] == "********"
     plain = registry.get_config("lamp", sanitize=False).config
-    assert (plain["api_key"], plain["login"]["password"]) == ("hunter2", "hunter3")
+    assert (plain["api_key"], plain["login"]["password"]) == (SECRET, f"{SECRET}3")
     connector = await registry.get_connector("lamp")
-    assert connector.config.config["api_key"] == "hunter2"
+    assert connector.config.config["api_key"] == SECRET
 
 
 async def test_without_a_model_secrets_are_known_by_name_and_shape() -> None:
@@ -173,7 +176,7 @@ async def test_without_a_model_secrets_are_known_by_name_and_shape() -> None:
 
     registry = DataSourceRegistry()
     registry.register_connector_class("bare", Bare)
-    config = {"host": "h", "token": "hunter2", "nested": {"url": "https://me:hunter3@h/"}, "n": 1}
+    config = {"host": "h", "token": SECRET, "nested": {"url": f"https://me:{SECRET}3@h/"}, "n": 1}
     source = await registry.register_data_source(DataSourceConfig("a", "bare", "a", config))
     assert source.config == {"host": "h", "nested": {}, "n": 1}
     assert registry.get_config("a", sanitize=False).config == config
@@ -253,7 +256,7 @@ async def test_a_failing_test_stores_nothing_and_frees_the_name(registry: DataSo
     for host in ("dark", "flickers", "strange"):
         with pytest.raises(SourceUnavailable) as caught:
             await registry.register_data_source(lamp(host=host), test_connection=True)
-        assert "hunter2" not in str(caught.value)
+        assert SECRET not in str(caught.value)
     assert registry.list_data_sources() == []
     assert all(made.disconnected for made in Lamp.made)
     assert (await registry.register_data_source(lamp(), test_connection=True)).status == "ok"
@@ -348,9 +351,9 @@ async def test_a_key_that_does_not_fit_stops_the_load_and_names_the_source() -> 
     key, other = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     first = DataSourceRegistry(CredentialManager(key), repository)
     first.register_connector_class("lamp", Lamp)
-    await first.register_data_source(lamp(api_key="hunter2"))
+    await first.register_data_source(lamp(api_key=SECRET))
     again = DataSourceRegistry(CredentialManager(f"{other},{key}"), repository)
     await again.load()
-    assert again.get_config("lamp", sanitize=False).config["api_key"] == "hunter2"
+    assert again.get_config("lamp", sanitize=False).config["api_key"] == SECRET
     with pytest.raises(ConfigurationError, match=r"'lamp'.*encryption key"):
         await DataSourceRegistry(CredentialManager(other), repository).load()

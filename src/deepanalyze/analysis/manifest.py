@@ -75,7 +75,7 @@ def load_manifest(workspace: Workspace) -> Manifest:
 
 def _save(workspace: Workspace, manifest: Manifest) -> None:
     path = workspace.root.parent / _NAME
-    part = path.with_suffix(".part")
+    part = workspace.staging / _NAME  # what a crash leaves there is removed at the next start
     with part.open("w") as file:
         json.dump(asdict(manifest), file)
         file.flush()

@@ -137,18 +137,19 @@ class Threads:
         return removed
 
     async def take_stock(self) -> int:
-        """Called once at start: measures what there is, and removes directories whose thread is gone. Returns how many
-        it removed.
+        """Called once at start: measures every workspace, removes directories whose thread is gone, and in the others
+        what a crash left on its way into the workspace. Returns how many directories it removed.
         """
         threads = await self._repository.all_threads()
         for thread in threads:
             self._usage.register(thread.id, thread.owner_id)
-            await asyncio.to_thread(self.workspace(thread.id).measure)
-        orphans = await asyncio.to_thread(self._directories_besides, {thread.id for thread in threads})
+        known = {thread.id for thread in threads}
+        orphans = await asyncio.to_thread(self._directories_besides, known)
         for orphan in orphans:
             await asyncio.to_thread(remove_tree, orphan)
-        if orphans:
-            log.info("orphaned workspaces removed", directories=len(orphans))
+        staged = await asyncio.to_thread(self._put_in_order, known)
+        if orphans or staged:
+            log.info("what a crash left was removed", workspaces=len(orphans), staged=staged)
         return len(orphans)
 
     async def stats(self) -> ThreadStats:
@@ -184,6 +185,15 @@ class Threads:
         await self._repository.delete_thread(thread_id)
         await asyncio.to_thread(remove_tree, self._directory / thread_id)
         self._usage.forget(thread_id)
+
+    def _put_in_order(self, thread_ids: Iterable[str]) -> int:
+        """Measures the workspaces. Returns how many files were on their way into them when the server was killed."""
+        staged = 0
+        for thread_id in thread_ids:
+            workspace = self.workspace(thread_id)
+            staged += workspace.clear_staging()
+            workspace.measure()
+        return staged
 
     def _directories_besides(self, known: set[str]) -> builtins.list[Path]:
         if not self._directory.exists():

@@ -17,6 +17,8 @@ _ASK = (
     "'version': list(sys.version_info[:2])}))"
 )
 _ASK_TIMEOUT_S = 30
+# What decides where an interpreter looks; the rest of the server's environment, with its secrets, is not its business.
+_ASKED_WITH = ("HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONUSERBASE")
 _OLDEST = (3, 11)
 
 
@@ -44,6 +46,7 @@ async def find_environment(python: Path) -> PythonEnvironment:
         process = await asyncio.create_subprocess_exec(
             python, "-c", _ASK, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={name: os.environ[name] for name in _ASKED_WITH if name in os.environ},
         )  # fmt: skip
         try:
             async with asyncio.timeout(_ASK_TIMEOUT_S):

@@ -82,6 +82,18 @@ class Workspace:
         remove_tree(self.root)
         remove_tree(self.staging)
 
+    def clear_staging(self) -> int:
+        """Removes what a crash left half-written there; nothing may be using it. Returns how much it was."""
+        if not self.staging.is_dir():
+            return 0
+        left = list(self.staging.iterdir())
+        for path in left:
+            if path.is_dir() and not path.is_symlink():
+                remove_tree(path)
+            else:
+                path.unlink()
+        return len(left)
+
     def adopt(self, staged: Path, name: str) -> str:
         """Renames a file from `staging` to `name` in the workspace, making folders as needed.
 

@@ -9,9 +9,11 @@ import httpx
 import openai
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from pydantic import SecretStr
 
 from deepanalyze.accounts import Grant
 from deepanalyze.settings import ModelConfig
+from tests.support.canaries import canary
 from tests.support.model_server import ModelServer, model_server
 from tests.support.server import ThreadedServer, serving
 from tests.support.toysource import ToyConnector
@@ -42,7 +44,8 @@ def model(scripted_models: ModelServer) -> ModelServer:
 
 @pytest.fixture(scope="session")
 def server(scripted_models: ModelServer) -> Iterator[ThreadedServer]:
-    scripted = ModelConfig(id=SCRIPTED, base_url=scripted_models.base_url)
+    key = SecretStr(canary("model key"))
+    scripted = ModelConfig(id=SCRIPTED, base_url=scripted_models.base_url, api_key=key)
     with serving(max_file_bytes=MAX_FILE_BYTES, models=(scripted,)) as server:
         server.runtime.registry.register_connector_class("toy", ToyConnector)
         yield server

@@ -10,8 +10,11 @@ import httpx
 import pytest
 
 from deepanalyze.accounts import Grant
+from tests.support.canaries import canary
 from tests.support.server import ThreadedServer, bearer
 from tests.support.services import PostgresDatabase
+
+SECRET = canary("changed password")
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_what_is_left_out_is_kept_secrets_too(admin: httpx.Client, source: dict[
 def test_a_change_that_fails_changes_nothing(admin: httpx.Client, source: dict[str, Any]) -> None:
     before = admin.get(f"/v1/data-sources/{source['id']}")
     for body, status, code in (
-        ({"config": {"password": "canary-wrong"}}, 424, "source_authentication_failed"),
+        ({"config": {"password": f"{SECRET}-wrong"}}, 424, "source_authentication_failed"),
         ({"config": {"prot": 1}}, 422, "invalid_request"),
         ({"name": "Not A Name"}, 422, "invalid_request"),
         ({"nam": "x"}, 422, "invalid_request"),
@@ -59,10 +62,10 @@ def test_a_change_that_fails_changes_nothing(admin: httpx.Client, source: dict[s
     ):
         refused = patch(admin, source, body)
         assert (refused.status_code, refused.json()["error"]["code"]) == (status, code), refused.text
-        assert "canary" not in refused.text
+        assert SECRET not in refused.text
     after = admin.get(f"/v1/data-sources/{source['id']}")
     assert (after.json(), after.headers["etag"]) == (before.json(), before.headers["etag"])
-    untested = patch(admin, source, {"config": {"password": "canary-wrong"}, "test_connection": False})
+    untested = patch(admin, source, {"config": {"password": f"{SECRET}-wrong"}, "test_connection": False})
     assert untested.json()["status"] == "untested"
     assert admin.post(f"/v1/data-sources/{source['id']}/test").json()["status"] == "failure"
 
@@ -158,8 +161,8 @@ def test_a_description_is_guided(
 
 
 def test_validating_repeats_no_secret(admin: httpx.Client) -> None:
-    config = {"host": "db", "password": "canary", "connection_string": "canary://x"}
+    config = {"host": "db", "password": SECRET, "connection_string": f"{SECRET}://x"}
     body = {"type": "postgresql", "config": config}
     answer = admin.post("/v1/data-sources/validate", json=body)
     assert answer.json()["valid"] is False
-    assert "canary" not in answer.text
+    assert SECRET not in answer.text

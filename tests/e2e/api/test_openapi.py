@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.support.server import ThreadedServer, bearer
+from tests.support.toysource import PASSWORD
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of its own, at its import
@@ -35,7 +36,7 @@ CHECKS = [
 @pytest.fixture
 def real(admin: httpx.Client, unique: Callable[[str], str], tmp_path: Any) -> Iterator[Mapping[str, str]]:
     """Ids of what is there, so that not every answer is 404."""
-    body = {"type": "toy", "name": unique("toys"), "config": {"toys": ["a.csv"], "password": "open sesame"}}
+    body = {"type": "toy", "name": unique("toys"), "config": {"toys": ["a.csv"], "password": PASSWORD}}
     made = admin.post("/v1/data-sources", json=body)
     assert made.status_code == 201, made.text
     source = made.json()["id"]

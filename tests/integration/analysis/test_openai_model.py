@@ -14,11 +14,12 @@ from deepanalyze.analysis.models.base import Chunk, TokenUsage
 from deepanalyze.analysis.models.openai import OpenAIModel, protocol_of
 from deepanalyze.errors import ModelUnavailable
 from deepanalyze.settings import ModelConfig
+from tests.support.canaries import canary
 from tests.support.desk import QUICK_RETRIES, model_config
 from tests.support.model_server import ModelServer, Reply
 
 TALK = Conversation((Turn("user", "Why?"),))
-KEY = "sk-very-secret-key"
+KEY = f"sk-{canary('model key')}"
 
 
 async def said(model: OpenAIModel, options: SamplingOptions | None = None) -> list[Chunk]:

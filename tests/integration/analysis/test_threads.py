@@ -78,13 +78,20 @@ async def test_expiry_removes_files_and_ends_kernel_and_connections(
     assert await desk.store.threads.list_events(thread) == []
 
 
-async def test_directories_without_a_thread_are_removed_at_the_start(desk: Desk, tmp_path: Path) -> None:
+async def test_what_a_crash_left_is_removed_at_the_start(desk: Desk, tmp_path: Path) -> None:
     kept = await desk.new_thread()
     orphan = tmp_path / "threads" / "thread-gone"
     (orphan / "work").mkdir(parents=True)
     (orphan / "work" / "a.csv").write_text("a")
+    workspace = desk.threads.workspace(kept)
+    (workspace.root / "kept.csv").write_text("a")
+    (workspace.staging / "fetch-1").mkdir()
+    (workspace.staging / "fetch-1" / "half.csv").write_text("a")
+    (workspace.staging / "note-1").symlink_to(workspace.root)
     assert await desk.threads.take_stock() == 1
     assert [p.name for p in (tmp_path / "threads").iterdir()] == [kept]
+    assert list(workspace.staging.iterdir()) == []
+    assert [file.name for file in workspace.list()] == ["kept.csv"]
 
 
 async def test_stats_count_threads_and_bytes(desk: Desk) -> None:

@@ -10,6 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from deepanalyze import errors
 from deepanalyze.api.errors import STATUS, _as_invalid_request, error_object, error_response
 from deepanalyze.errors import Busy, DeepAnalyzeError, FetchFailed, InvalidApiKey, QueryFailed, TableNotFound
+from tests.support.canaries import canary
+
+SECRET = canary("wrong input")
 
 ALL = [
     found
@@ -69,13 +72,11 @@ def test_a_missing_key_is_asked_for() -> None:
 def test_the_param_is_the_path_in_the_body(
     loc: tuple[str | int, ...], body: object, param: str | None
 ) -> None:
-    found = RequestValidationError(
-        [{"type": "x", "loc": loc, "msg": "is wrong", "input": "hunter2"}], body=body
-    )
+    found = RequestValidationError([{"type": "x", "loc": loc, "msg": "is wrong", "input": SECRET}], body=body)
     error = _as_invalid_request(found)
     expected = "messages[0].content[1].text" if param is None and len(loc) > 5 else param
     assert error.param == expected
-    assert "hunter2" not in str(error_object(error, "r"))
+    assert SECRET not in str(error_object(error, "r"))
 
 
 def test_every_wrong_field_has_an_entry() -> None:
