@@ -1,6 +1,7 @@
 """`rotate_secrets` over a real store: all or the rest, never half a row."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,13 @@ SOURCES = 5
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "store.sqlite") as opened:
+    async with filled_store(tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def filled_store(directory: Path) -> AsyncIterator[Store]:
+    async with open_store(directory / "store.sqlite") as opened:
         async with DataSourceRegistry(CredentialManager(OLD), opened.sources) as registry:
             for n in range(SOURCES):
                 config = {"host": "db", "database": "d", "user": "u", "password": f"secret-{n}"}
@@ -84,3 +91,13 @@ async def test_a_key_that_does_not_fit_changes_nothing(store: Store) -> None:
     with pytest.raises(ConfigurationError, match=r"'s0'.*none of the 2 keys in DEEPANALYZE_ENCRYPTION_KEY"):
         await rotate_secrets(store.sources, CredentialManager([NEW, OTHER]))
     assert await store.sources.list() == before
+
+
+async def test_old_ciphertexts_leave_no_trace_in_the_file(tmp_path: Path) -> None:
+    async with filled_store(tmp_path) as store:
+        old = [token for source in await store.sources.list() for token in source.secrets.values()]
+        await rotate_secrets(store.sources, CredentialManager(f"{NEW},{OLD}"))
+        await store.sources.delete("ds-0")
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert len(old) == SOURCES
+    assert not [token for token in old if token.encode() in kept]

@@ -52,7 +52,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             *_cross_origin(services.settings),
-            Middleware(Edge, telemetry=services.telemetry),
+            Middleware(Edge, telemetry=services.telemetry, public_url=services.settings.public_url),
             Middleware(
                 Clients,
                 allowed=services.settings.allowed_client_networks,

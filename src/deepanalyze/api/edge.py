@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepanalyze.api.errors import error_response
-from deepanalyze.api.security_headers import add_security_headers
+from deepanalyze.api.security_headers import SecurityHeaders
 from deepanalyze.errors import DeepAnalyzeError, InternalError
 from deepanalyze.logging import bind_request
 from deepanalyze.telemetry import Telemetry
@@ -27,9 +27,10 @@ class Edge:
     What no handler knows becomes `internal_error`; the traceback goes to the log only.
     """
 
-    def __init__(self, app: ASGIApp, *, telemetry: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, public_url: str | None) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._security = SecurityHeaders(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,7 +40,8 @@ class Edge:
         request_id = given if _WELL_FORMED.fullmatch(given) else f"req-{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
         bind_request(request_id)
-        await _Answer(self._app, self._telemetry, scope, receive, send, request_id).run()
+        answer = _Answer(self._app, self._telemetry, self._security, scope, receive, send, request_id)
+        await answer.run()
 
 
 class _Answer:
@@ -49,6 +51,7 @@ class _Answer:
         self,
         app: ASGIApp,
         telemetry: Telemetry,
+        security: SecurityHeaders,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -56,6 +59,7 @@ class _Answer:
     ) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._security = security
         self._scope = scope
         self._receive = receive
         self._raw_send = send
@@ -79,7 +83,7 @@ class _Answer:
             self._status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self._request_id
-            add_security_headers(headers, self._scope["path"])
+            self._security.add(headers, self._scope["path"])
         await self._raw_send(message)
 
     async def _fail(self, error: DeepAnalyzeError) -> None:

@@ -14,10 +14,20 @@ _OF_THE_API = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
+_BEHIND_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-def add_security_headers(headers: MutableHeaders, path: str) -> None:
-    """What a route has set itself stays."""
-    wanted = {**_OF_EVERY_ANSWER, **(_OF_THE_API if path.startswith("/v1/") else {})}
-    for name, value in wanted.items():
-        headers.setdefault(name, value)
+class SecurityHeaders:
+    """Args:
+    public_url: as in the settings; where it begins with https, browsers are told to come by no other way.
+    """
+
+    def __init__(self, public_url: str | None) -> None:
+        behind_tls = (public_url or "").startswith("https:")
+        self._of_every_answer = {**_OF_EVERY_ANSWER, **(_BEHIND_TLS if behind_tls else {})}
+
+    def add(self, headers: MutableHeaders, path: str) -> None:
+        """What a route has set itself stays."""
+        wanted = {**self._of_every_answer, **(_OF_THE_API if path.startswith("/v1/") else {})}
+        for name, value in wanted.items():
+            headers.setdefault(name, value)

@@ -1,32 +1,21 @@
-"""Private directories of running programs. Short, because a path of a kernel's socket has at most 107 bytes."""
+"""Private directories of running kernels."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-import secrets
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from deepanalyze.datasources.temporary import left_over, make_directory
 from deepanalyze.workspace.removal import remove_tree
 
-_LONGEST_BASE = 60
-_NAME = re.compile(r"da-(\d+)-[0-9a-f]{8}")
-
-
-def make_directory() -> Path:
-    """Passable by everyone, and removed by the next server when this one is killed."""
-    directory = _base() / f"da-{os.getpid()}-{secrets.token_hex(4)}"
-    directory.mkdir(mode=0o711)
-    directory.chmod(0o711)  # whatever the umask says, the user of the code has to pass
-    return directory
+PASSABLE = 0o711  # the user of the code has to pass
 
 
 def make_runtime_dir(files: Mapping[str, bytes], owner_uid: int | None) -> Path:
     """A directory for one kernel with these files in it and `tmp` for temporary ones, owned by its user."""
-    outer = make_directory()
+    outer = make_directory(PASSABLE)
     runtime = outer / "k"
     made = [runtime, runtime / "tmp"]
     for directory in made:
@@ -50,22 +39,6 @@ def remove_runtime_dir(runtime: Path) -> None:
 
 def clean_left_over() -> None:
     """Removes what servers left that were killed."""
-    with contextlib.suppress(OSError), os.scandir(_base()) as entries:
-        for entry in entries:
-            match = _NAME.fullmatch(entry.name)
-            if match and not os.path.exists(f"/proc/{match[1]}") and _is_ours(entry):
-                remove_runtime_dir(Path(entry.path, "k"))
-
-
-def _is_ours(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.stat(follow_symlinks=False).st_uid == os.geteuid() and entry.is_dir(
-            follow_symlinks=False
-        )
-    except OSError:
-        return False
-
-
-def _base() -> Path:
-    wanted = tempfile.gettempdir()
-    return Path(wanted if len(wanted) <= _LONGEST_BASE else "/tmp")  # noqa: S108
+    for directory in left_over():
+        with contextlib.suppress(OSError):
+            remove_tree(directory)

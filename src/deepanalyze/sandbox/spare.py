@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from deepanalyze.datasources.temporary import make_directory
 from deepanalyze.datasources.undoing import made_in_thread
-from deepanalyze.sandbox.runtime_dir import make_directory, make_runtime_dir, remove_runtime_dir
+from deepanalyze.sandbox.runtime_dir import PASSABLE, make_runtime_dir, remove_runtime_dir
 from deepanalyze.workspace import Workspace, sandbox_uid
 
 
@@ -22,7 +23,7 @@ async def spare_workspace() -> AsyncIterator[Workspace]:
 
 
 def _made() -> Workspace:
-    directory = make_directory()
+    directory = make_directory(PASSABLE)
     # A user of its own: when a supervisor ends, so does everything else of its user.
     uid = sandbox_uid(directory.name)
     workspace = Workspace(directory / "work", directory / "staging", owner_uid=uid)

@@ -20,6 +20,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode = WAL",  # readers never wait for the writer
     "PRAGMA synchronous = FULL",  # what was answered with success survives a power cut
     "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # what was deleted or encrypted anew leaves nothing in the file's free pages
     "PRAGMA busy_timeout = 10000",
     "PRAGMA journal_size_limit = 67108864",
 )

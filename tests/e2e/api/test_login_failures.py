@@ -46,6 +46,21 @@ def test_wrong_keys_are_limited_and_a_right_one_works_afterwards() -> None:
     assert WRONG not in text
 
 
+def test_behind_a_trusted_proxy_each_client_has_its_own_failures() -> None:
+    with (
+        serving(auth_failures_per_minute=2, trusted_proxies=("127.0.0.1/32",)) as server,
+        server.anonymous() as client,
+    ):
+        guesser, other = ({"X-Forwarded-For": address} for address in ("192.0.2.7", "192.0.2.8"))
+        statuses = [_guess(client, guesser) for _ in range(4)]
+        assert statuses == [401, 401, 429, 429]
+        assert _guess(client, other) == 401
+
+
+def _guess(client: httpx.Client, headers: dict[str, str]) -> int:
+    return client.get("/v1/models", headers={**headers, "Authorization": f"Bearer {WRONG}"}).status_code
+
+
 def test_requests_without_a_key_are_no_guesses() -> None:
     with serving(auth_failures_per_minute=2) as server, server.anonymous() as client:
         for _ in range(10):

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from deepanalyze.datasources.tabular.protocol import (
     TableTask,
     program,
 )
+from deepanalyze.datasources.temporary import make_directory
 from deepanalyze.datasources.undoing import made_in_thread
 
 _LIMITS = {
@@ -46,7 +46,7 @@ class ChildReader:
     @contextlib.asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
         async with self._scratches:
-            directory = await made_in_thread(lambda: Path(tempfile.mkdtemp(prefix="da-table-")), _remove)
+            directory = await made_in_thread(make_directory, _remove)
             try:
                 yield directory
             finally:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Self
 
 from deepanalyze.datasources.connectors.postgresql.config import PostgresConfig
 from deepanalyze.datasources.entra import EntraTokens
 from deepanalyze.datasources.policy import NetworkPolicy
+from deepanalyze.datasources.temporary import temporary_directory
 
 ENTRA_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 _NO_SUCH_FILE = "/dev/null/none"  # else libpq takes the one in the server process's home directory
@@ -35,8 +35,7 @@ class Parameters:
             if self._tokens is not None:
                 await resources.enter_async_context(self._tokens)
             if self._files():
-                made = resources.enter_context(tempfile.TemporaryDirectory(prefix="deepanalyze-"))
-                self._directory = Path(made)
+                self._directory = resources.enter_context(temporary_directory())
                 await asyncio.to_thread(self._write_files, self._directory)
             self._resources = resources.pop_all()
         return self
