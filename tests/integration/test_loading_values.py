@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -20,6 +19,7 @@ from psycopg.types.range import Range
 from deepanalyze.access.bringing import fetch_into
 from deepanalyze.datasources import DataReference
 from deepanalyze.sandbox import KernelLimits
+from tests.support.drawing import drawn
 from tests.support.postgres_sources import postgres, superuser_config
 from tests.support.sandbox import made_workspace, sandbox_or_skip, started_kernel
 from tests.support.services import PostgresDatabase
@@ -98,21 +98,8 @@ print("all there")
 
 def made_rows(count: int) -> list[tuple[Any, ...]]:
     """The same in every run; the first is all NULL, so that every column has one."""
-    rows: list[tuple[Any, ...]] = [(None,) * len(COLUMNS)]
-
-    @settings(
-        max_examples=count,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.tuples(*(st.none() | values for values in COLUMNS.values())))
-    def take(row: tuple[Any, ...]) -> None:
-        rows.append(row)
-
-    take()
-    return rows
+    columns = st.tuples(*(st.none() | values for values in COLUMNS.values()))
+    return [(None,) * len(COLUMNS), *drawn(columns, count)]
 
 
 def plain(value: Any) -> Any:

@@ -28,31 +28,15 @@ from deepanalyze.errors import (
     SourceAuthenticationFailed,
     SourceUnavailable,
 )
+from tests.support.file_sources import ODD_FILE_NAMES
 from tests.support.local_sources import connector, paths_of, put
 
 ODD_NAMES = [
-    "with space.csv",
-    "snow ☃.csv",
-    "e\u0301 and é",
-    "100%.csv",
-    "100%25.csv",
-    "a#b.csv",
-    "what?x=1&y.csv",
-    "a+b.csv",
-    "tab\tname.txt",
-    "new\nline",
-    "trailing dot.",
-    "[1].csv",
-    "{a,b}.csv",
-    "star*.csv",
-    "<&>\"'.csv",
+    *ODD_FILE_NAMES,
     "back\\slash",
     "\\xe9",
-    "semi;colon:and,comma=",
     "~",
     "-rf",
-    "CASE.csv",
-    "case.csv",
     "deep/" * 20 + "down.csv",
     "long/" + "x" * 255,
 ]

@@ -9,9 +9,9 @@ from typing import LiteralString
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from deepanalyze.datasources import DeepAnalyzeError, PermissionDenied
+from tests.support.drawing import drawn
 from tests.support.postgres_sources import postgres, run_sql, superuser_config
 from tests.support.services import PostgresDatabase
 from tests.support.sql_grammar import TEXTS
@@ -21,21 +21,7 @@ from tests.support.witness import witness
 
 def made(count: int) -> list[str]:
     """The same texts in every run."""
-    texts: list[str] = []
-
-    @settings(
-        max_examples=count,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(TEXTS)
-    def take(text: str) -> None:
-        texts.append(text)
-
-    take()
-    return list(dict.fromkeys(texts))
+    return list(dict.fromkeys(drawn(TEXTS, count)))
 
 
 async def run_all(database: PostgresDatabase, texts: list[str]) -> Counter[str]:

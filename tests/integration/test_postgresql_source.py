@@ -22,31 +22,14 @@ from deepanalyze.datasources import (
     SourceUnavailable,
 )
 from tests.support.logs import captured_logs
+from tests.support.postgres_schemas import FLIGHTS
 from tests.support.postgres_sources import defaults, postgres, run_sql
 from tests.support.services import PostgresDatabase
-
-SCHEMA = (
-    "CREATE TABLE planes (tailnum text PRIMARY KEY, seats int CHECK (seats > 0), UNIQUE (tailnum, seats))",
-    "COMMENT ON TABLE planes IS 'Every plane'",
-    "CREATE TABLE flights (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tailnum text NOT NULL REFERENCES planes, "
-    "delay numeric(6,2) DEFAULT 0)",
-    "COMMENT ON COLUMN flights.delay IS 'minutes'",
-    "CREATE INDEX flights_by_plane ON flights (tailnum)",
-    "CREATE VIEW late AS SELECT * FROM flights WHERE delay > 0",
-    "CREATE MATERIALIZED VIEW worst AS SELECT max(delay) FROM flights",
-    "INSERT INTO planes SELECT 'N' || n, n FROM generate_series(1, 500) n",
-    "ANALYZE planes",
-    "CREATE SCHEMA hidden",
-    "CREATE TABLE hidden.secret (a int)",
-    "CREATE TABLE closed (a int)",
-    "REVOKE ALL ON closed FROM analyst",
-    "GRANT SELECT ON worst TO analyst",
-)
 
 
 @pytest.fixture
 def database(postgres_database: PostgresDatabase) -> PostgresDatabase:
-    run_sql(postgres_database.admin_dsn, *SCHEMA)
+    run_sql(postgres_database.admin_dsn, *FLIGHTS)
     return postgres_database
 
 

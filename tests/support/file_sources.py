@@ -15,6 +15,29 @@ from deepanalyze.datasources.capabilities import Head
 from deepanalyze.datasources.file_source import FileSource
 from deepanalyze.datasources.limits import check_file_size
 from deepanalyze.errors import BlobNotFound
+from tests.support.empty_source import EmptySource
+
+# Of a blob as well as of a file on a disk.
+ODD_FILE_NAMES = [
+    "with space.csv",
+    "snow ☃.csv",
+    "e\u0301 and é",
+    "100%.csv",
+    "100%25.csv",
+    "a#b.csv",
+    "what?x=1&y.csv",
+    "a+b.csv",
+    "tab\tname.txt",
+    "new\nline",
+    "trailing dot.",
+    "[1].csv",
+    "{a,b}.csv",
+    "star*.csv",
+    "<&>\"'.csv",
+    "semi;colon:and,comma=",
+    "CASE.csv",
+    "case.csv",
+]
 
 PACKED: Mapping[str, Callable[[bytes], bytes]] = {
     "": lambda content: content,
@@ -23,7 +46,7 @@ PACKED: Mapping[str, Callable[[bytes], bytes]] = {
 }
 
 
-class FolderSource(FileSource):
+class FolderSource(FileSource, EmptySource):
     """The smallest file source there can be. `read_bytes` counts what was brought."""
 
     def __init__(self, root: Path, *, defaults: SourceDefaults | None = None) -> None:
@@ -31,19 +54,6 @@ class FolderSource(FileSource):
         self.defaults = defaults or SourceDefaults()
         self.root = root
         self.read_bytes = 0
-
-    async def connect(self) -> None: ...
-
-    async def disconnect(self) -> None: ...
-
-    async def test_connection(self) -> bool:
-        return True
-
-    async def list_items(self, path: str | None = None) -> list[DataItem]:
-        return []
-
-    async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        return {}
 
     async def find(self, path: str) -> list[DataItem]:
         return []

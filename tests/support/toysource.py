@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, OnProgress
 from deepanalyze.datasources.capabilities import Downloaded
 from deepanalyze.errors import BlobNotFound, SourceAuthenticationFailed
 from tests.support.canaries import canary
+from tests.support.empty_source import EmptySource
 
 PASSWORD = canary("toy box") + ' opens/it=+%"ü'
 
@@ -28,7 +29,7 @@ class ToyConfig(BaseModel):
     read_only: bool = Field(default=True, description="nothing can be put in")
 
 
-class ToyConnector(DataSourceConnector):
+class ToyConnector(EmptySource):
     config_model = ToyConfig
     title = "Toy box"
     description = "Toys for tests"
@@ -69,18 +70,6 @@ class ToyConnector(DataSourceConnector):
     async def list_items(self, path: str | None = None) -> list[DataItem]:
         toys = [toy for toy in self.config.config["toys"] if toy.startswith(path or "")]
         return [DataItem(toy, toy, "blob", len(toy), 1) for toy in toys]
-
-    async def iter_items(
-        self, path: str | None = None, *, recursive: bool = False
-    ) -> AsyncIterator[DataItem]:
-        for item in await self.list_items(path):
-            yield item
-
-    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
-        raise NotImplementedError
-
-    async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        return {}
 
     async def find(self, path: str) -> list[DataItem]:
         found = [item for item in await self.list_items() if path in ("*", item.path)]

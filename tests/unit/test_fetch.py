@@ -14,7 +14,6 @@ from deepanalyze.datasources import (
     DataItem,
     DataReference,
     DataSourceConfig,
-    DataSourceConnector,
     Downloaded,
     FileTooLarge,
     InvalidRequest,
@@ -25,9 +24,10 @@ from deepanalyze.datasources import (
 from deepanalyze.datasources.fetch import fetch
 from deepanalyze.datasources.files import atomic_file, safe_relative_name
 from deepanalyze.datasources.landing import local_names
+from tests.support.empty_source import EmptySource
 
 
-class Shelf(DataSourceConnector):
+class Shelf(EmptySource):
     """Files in memory; the one called `bad` cannot be read, `slow` never ends."""
 
     def __init__(self, sizes: dict[str, int | None]) -> None:
@@ -37,19 +37,8 @@ class Shelf(DataSourceConnector):
         self.peak = 0
         self.began: list[str] = []
 
-    async def connect(self) -> None: ...
-    async def disconnect(self) -> None: ...
-    async def test_connection(self) -> bool:
-        return True
-
     async def list_items(self, path: str | None = None) -> list[DataItem]:
         return [DataItem(name, name, "blob", size) for name, size in self.sizes.items()]
-
-    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
-        raise NotImplementedError
-
-    async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        raise NotImplementedError
 
     async def find(self, path: str) -> list[DataItem]:
         return await self.list_items()

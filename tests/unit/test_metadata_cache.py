@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
 from deepanalyze.datasources import (
-    DataItem,
     DataSourceConfig,
-    DataSourceConnector,
     DataSourceRegistry,
     SourceUnavailable,
 )
 from deepanalyze.datasources.metadata_cache import Cached, MetadataCache
 from deepanalyze.errors import Cancelled
+from tests.support.empty_source import EmptySource
 
 
 class Source:
@@ -235,28 +233,14 @@ async def test_a_load_that_is_stopped_from_elsewhere_cancels_no_caller(cache: Me
         assert isinstance(told, Cancelled)
 
 
-class Shelf(DataSourceConnector):
+class Shelf(EmptySource):
     """Somebody reads from it while it is being closed."""
 
     closing: ClassVar[Callable[[], Awaitable[object]] | None] = None
 
-    async def connect(self) -> None: ...
-
     async def disconnect(self) -> None:
         if self.closing is not None:
             await self.closing()
-
-    async def test_connection(self) -> bool:
-        return True
-
-    async def list_items(self, path: str | None = None) -> list[DataItem]:
-        return []
-
-    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
-        return ""
-
-    async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        return {}
 
 
 async def test_a_source_that_is_unregistered_leaves_nothing(

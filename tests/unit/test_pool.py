@@ -8,7 +8,6 @@ import math
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +16,7 @@ from deepanalyze.datasources import (
     ConfigurationError,
     ConnectionPool,
     ConnectionPoolManager,
-    DataItem,
     DataSourceConfig,
-    DataSourceConnector,
     InvalidRequest,
     NotFound,
     PoolConfig,
@@ -30,9 +27,10 @@ from deepanalyze.datasources import (
 from deepanalyze.datasources import pool as pool_module
 from deepanalyze.datasources.capabilities import PoolStats
 from deepanalyze.errors import Busy
+from tests.support.empty_source import EmptySource
 
 
-class Product(DataSourceConnector):
+class Product(EmptySource):
     """Connects when it is let, notes what happens to it. What `hangs` names never ends by itself."""
 
     alive = 0
@@ -78,15 +76,6 @@ class Product(DataSourceConnector):
             await asyncio.Event().wait()
         await asyncio.sleep(self.pause_s)
         return self.healthy
-
-    async def list_items(self, path: str | None = None) -> list[DataItem]:
-        return []
-
-    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
-        return ""
-
-    async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        return {}
 
 
 @pytest.fixture

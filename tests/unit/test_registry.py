@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -17,9 +16,7 @@ from deepanalyze.datasources import (
     AlreadyExists,
     ConfigurationError,
     CredentialManager,
-    DataItem,
     DataSourceConfig,
-    DataSourceConnector,
     DataSourceRegistry,
     DataSourceType,
     InvalidRequest,
@@ -29,6 +26,7 @@ from deepanalyze.datasources import (
 from deepanalyze.datasources.memory import InMemoryRepository
 from deepanalyze.datasources.repository import StoredSource
 from tests.support.canaries import canary
+from tests.support.empty_source import EmptySource
 
 SECRET = canary("connector's secret")
 
@@ -47,7 +45,7 @@ class LampConfig(BaseModel):
     login: Login | None = None
 
 
-class Lamp(DataSourceConnector):
+class Lamp(EmptySource):
     config_model = LampConfig
     made: ClassVar[list[Lamp]] = []
 
@@ -77,15 +75,6 @@ class Lamp(DataSourceConnector):
             None if self.config.config["host"] != "flickers" else SourceUnavailable("it flickers")
         )
         return self.last_error is None
-
-    async def list_items(self, path: str | None = None) -> list[DataItem]:
-        return []
-
-    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
-        raise NotImplementedError
-
-    async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        return {}
 
 
 gates: dict[str, asyncio.Event] = {}

@@ -13,11 +13,12 @@ import pytest
 from deepanalyze.analysis.conversation import Turn
 from deepanalyze.analysis.events import Code, Fetch, Text
 from deepanalyze.analysis.manifest import load_manifest, record_fetched
-from deepanalyze.datasources.base import DataItem, DataSourceConfig, DataSourceConnector, OnProgress
+from deepanalyze.datasources.base import DataItem, DataSourceConfig, OnProgress
 from deepanalyze.datasources.capabilities import Downloaded
 from deepanalyze.datasources.references import DataReference, FetchedFile
 from deepanalyze.errors import BlobNotFound, QueryFailed
 from tests.support.desk import ADA, Desk
+from tests.support.empty_source import EmptySource
 from tests.support.model_server import ModelServer
 from tests.support.services import BlobContainer, PostgresDatabase
 
@@ -161,30 +162,10 @@ async def test_fetches_at_the_same_time_are_all_known(desk: Desk) -> None:
     assert len(manifest.references) == 40
 
 
-class MeetingConnector(DataSourceConnector):
+class MeetingConnector(EmptySource):
     """Two downloads that wait for each other: one after the other they would never end."""
 
     meeting: asyncio.Barrier
-
-    async def connect(self) -> None: ...
-    async def disconnect(self) -> None: ...
-    async def test_connection(self) -> bool:
-        return True
-
-    async def list_items(self, path: str | None = None) -> list[DataItem]:
-        return []
-
-    async def iter_items(
-        self, path: str | None = None, *, recursive: bool = False
-    ) -> AsyncIterator[DataItem]:
-        for item in await self.list_items(path):
-            yield item
-
-    async def fetch_data(self, identifier: str, workspace: str | Path) -> str:
-        raise NotImplementedError
-
-    async def get_metadata(self, identifier: str) -> dict[str, Any]:
-        return {}
 
     async def find(self, path: str) -> list[DataItem]:
         return [DataItem(path, path, "blob", 2)]

@@ -44,58 +44,46 @@ def limited_statement(text: str, columns: Sequence[ColumnType], max_rows: int) -
     return f"SELECT * FROM (\n{text}\n) AS q ({aliases}) LIMIT {max_rows + 1}"
 
 
-def header(columns: Sequence[ColumnType]) -> bytes:
-    return _csv_line(distinct_names([name for name, _, _ in columns]))
-
-
-def write_copy(
+def write_csv(
     wire: Wire,
-    sql: str,
-    head: bytes,
+    text: str,
+    columns: Sequence[ColumnType],
     destination: Path,
     *,
+    shown: bool = False,
     max_rows: int,
     max_bytes: int,
     on_progress: OnProgress | None,
 ) -> tuple[int, int, bool]:
-    """Rows and bytes written, and whether there were more rows."""
+    """Rows and bytes written, and whether there were more rows.
+
+    Args:
+        shown: for what COPY cannot run: EXPLAIN and SHOW, whose results are small.
+    """
     with new_file(destination) as file:
         sink = _Sink(file, max_bytes, on_progress)
-        sink.write(head)
-        rows, truncated = wire.copy_out(sql, max_rows, sink.take)
+        sink.write(_csv_line(distinct_names([name for name, _, _ in columns])))
+        if shown:
+            rows, truncated = _write_shown(wire, text, max_rows, sink)
+        else:
+            rows, truncated = wire.copy_out(copy_statement(text, columns, max_rows), max_rows, sink.take)
         sink.finish(rows)
-        size = sink.size
-    return rows, size, truncated
+        return rows, sink.size, truncated
 
 
-def write_rows(
-    wire: Wire,
-    sql: str,
-    head: bytes,
-    destination: Path,
-    *,
-    max_rows: int,
-    max_bytes: int,
-    on_progress: OnProgress | None,
-) -> tuple[int, int, bool]:
-    """The same for what COPY cannot run: EXPLAIN and SHOW, whose results are small."""
-    with new_file(destination) as file:
-        sink = _Sink(file, max_bytes, on_progress)
-        sink.write(head)
-        rows = 0
-        truncated = False
-        for result in wire.rows(sql):
-            for index in range(result.ntuples):
-                if rows == max_rows:
-                    truncated = True
-                    break
-                values = [result.get_value(index, column) for column in range(result.nfields)]
-                sink.write(_csv_line([None if value is None else bytes(value).decode() for value in values]))
-                rows += 1
-            sink.check(rows)
-        sink.finish(rows)
-        size = sink.size
-    return rows, size, truncated
+def _write_shown(wire: Wire, text: str, max_rows: int, sink: _Sink) -> tuple[int, bool]:
+    rows = 0
+    truncated = False
+    for result in wire.rows(text):
+        for index in range(result.ntuples):
+            if rows == max_rows:
+                truncated = True
+                break
+            values = [result.get_value(index, column) for column in range(result.nfields)]
+            sink.write(_csv_line([None if value is None else bytes(value).decode() for value in values]))
+            rows += 1
+        sink.check(rows)
+    return rows, truncated
 
 
 def _csv_line(values: Sequence[str | None]) -> bytes:

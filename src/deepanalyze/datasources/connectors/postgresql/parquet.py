@@ -57,41 +57,30 @@ def write_parquet(
     columns: Sequence[ColumnType],
     destination: Path,
     *,
+    shown: bool = False,
     max_rows: int,
     max_bytes: int,
     on_progress: OnProgress | None,
     format: BinaryFormat = "parquet",
     metadata: Mapping[str, str] | None = None,
 ) -> tuple[int, int, bool]:
-    """Rows and bytes written, and whether there were more rows. `max_bytes` bounds what the server sends, and the
-    file; `metadata` becomes the schema's.
-    """
-    from deepanalyze.datasources.connectors.postgresql.arrow_types import read_targets
+    """Rows and bytes written, and whether there were more rows.
 
-    targets = read_targets(wire, columns)
-    feed = partial(wire.copy_out, parquet_statement(text, columns, max_rows), max_rows)
+    Args:
+        shown: for what COPY cannot run: EXPLAIN and SHOW, whose results are small, and texts.
+        max_bytes: bounds what the server sends, and the file.
+        metadata: becomes the schema's.
+    """
+    from deepanalyze.datasources.connectors.postgresql.arrow_types import read_targets, text_targets
+
+    feed: Feed
+    if shown:
+        targets, feed = text_targets(columns), partial(_feed_shown, wire, text, max_rows)
+    else:
+        targets = read_targets(wire, columns)
+        feed = partial(wire.copy_out, parquet_statement(text, columns, max_rows), max_rows)
     result = _Result(format, metadata or {}, max_bytes, ProgressThrottle(on_progress))
     return result.write(wire, feed, targets, destination)
-
-
-def write_shown(
-    wire: Wire,
-    text: str,
-    columns: Sequence[ColumnType],
-    destination: Path,
-    *,
-    max_rows: int,
-    max_bytes: int,
-    on_progress: OnProgress | None,
-    format: BinaryFormat = "parquet",
-    metadata: Mapping[str, str] | None = None,
-) -> tuple[int, int, bool]:
-    """The same for what COPY cannot run: EXPLAIN and SHOW, whose results are small, and texts."""
-    from deepanalyze.datasources.connectors.postgresql.arrow_types import text_targets
-
-    feed = partial(_feed_shown, wire, text, max_rows)
-    result = _Result(format, metadata or {}, max_bytes, ProgressThrottle(on_progress))
-    return result.write(wire, feed, text_targets(columns), destination)
 
 
 def _feed_shown(wire: Wire, text: str, max_rows: int, take: Take) -> tuple[int, bool]:

@@ -21,11 +21,8 @@ from deepanalyze.datasources.connectors.postgresql.dtypes import pandas_dtype
 from deepanalyze.datasources.connectors.postgresql.errors import mapped
 from deepanalyze.datasources.connectors.postgresql.export import (
     ColumnType,
-    copy_statement,
-    header,
     limited_statement,
-    write_copy,
-    write_rows,
+    write_csv,
 )
 from deepanalyze.datasources.connectors.postgresql.guard import Statement
 from deepanalyze.datasources.connectors.postgresql.identifiers import distinct_names
@@ -143,7 +140,7 @@ class Reader:
                 statement, columns = await self._prepared(lease, query, params)
             else:
                 statement, columns = await self._table(lease, str(table))
-            write = self._writer(statement, columns, format, rows)
+            write = self._writer(statement, columns, format)
             run = partial(
                 write,
                 destination=destination,
@@ -185,19 +182,15 @@ class Reader:
         return wire
 
     def _writer(
-        self, statement: Statement, columns: Sequence[ColumnType], format: FileFormat, rows: int
+        self, statement: Statement, columns: Sequence[ColumnType], format: FileFormat
     ) -> Callable[..., Written]:
-        if format == "csv":
-            if statement.kind == "select":
-                return partial(
-                    write_copy, sql=copy_statement(statement.text, columns, rows), head=header(columns)
-                )
-            return partial(write_rows, sql=statement.text, head=header(columns))
-        from deepanalyze.datasources.connectors.postgresql.parquet import write_parquet, write_shown
+        write: Callable[..., Written] = write_csv
+        if format != "csv":
+            from deepanalyze.datasources.connectors.postgresql.parquet import write_parquet
 
-        write = write_parquet if statement.kind == "select" else write_shown
-        facts = {"source": self._source, "sql": statement.text.strip()}
-        return partial(write, text=statement.text, columns=columns, format=format, metadata=facts)
+            facts = {"source": self._source, "sql": statement.text.strip()}
+            write = partial(write_parquet, format=format, metadata=facts)
+        return partial(write, text=statement.text, columns=columns, shown=statement.kind != "select")
 
     async def _prepared(
         self, lease: Lease, sql: str, params: Sequence[Any], *, may_write: bool = False
