@@ -13,12 +13,13 @@ import httpx
 import pytest
 
 from tests.support.blob_sources import key_config, sas
-from tests.support.canaries import canary, canary_fernet_key, legitimate
+from tests.support.canaries import canary, canary_fernet_key, canary_key, legitimate
 from tests.support.canary_net import look_at_directory, recorded_findings
 from tests.support.children import looking_at_children
 from tests.support.processes import started
 from tests.support.server import NO_TLS, bearer
 from tests.support.services import BlobContainer, PostgresDatabase
+from tests.support.tls import Authority
 
 WRONG_PASSWORD = canary("wrong password") + "/+="
 SIGNATURE = base64.b64encode(canary("signature").encode()).decode()
@@ -36,6 +37,8 @@ def test_no_secret_is_anywhere_but_where_it_was_put(
         "DEEPANALYZE_MODEL_BASE_URL": "http://127.0.0.1:9",
         "DEEPANALYZE_MODEL_API_KEY": canary("model key"),
         "DEEPANALYZE_LOG_LEVEL": "debug",
+        "DEEPANALYZE_RETRY_MAX_ATTEMPTS": "1",
+        "HTTPS_PROXY": f"http://proxy-user:{canary('proxy password')}@127.0.0.1:9",
         "TMPDIR": str(tmp_path / "tmp"),
     }
     (tmp_path / "tmp").mkdir()
@@ -69,20 +72,38 @@ def _use(
         "account_url": container.blob_endpoint,
         "sas_token": f"{sas(container).rpartition('sig=')[0]}sig={quote(SIGNATURE, safe='')}",
     }
+    far = {"container_name": "lake", "account_url": "https://acme.blob.core.windows.net"}
+    principal = {
+        "credential": "service_principal",
+        "tenant_id": "tenant-1",
+        "client_id": "client-1",
+        "client_secret": canary("client secret"),
+    }
+    certified = {
+        **database.analyst_config,
+        "sslcert": Authority().sign("analyst").certificate,
+        "sslkey": f"-----BEGIN PRIVATE KEY-----\n{canary('TLS key')}\n-----END PRIVATE KEY-----\n",
+    }
     wrong = {**database.analyst_config, "password": WRONG_PASSWORD}
     sources = "/v1/data-sources"
     for name, type_name, config in (
         ("db", "postgresql", database.analyst_config),
         ("lake", "azure_blob", blob),
         ("signed", "azure_blob", signed),
+        ("far", "azure_blob", {**far, "account_key": canary_key("far account")}),
+        ("certified", "postgresql", certified),
         ("wrong", "postgresql", wrong),
         ("misspelt", "postgresql", {**wrong, "pasword": WRONG_PASSWORD}),
         ("both", "azure_blob", {**blob, **signed}),
     ):
         ask("POST", sources, {"type": type_name, "name": name, "config": config})
         ask("POST", f"{sources}/validate", {"type": type_name, "name": name, "config": config})
+        ask("POST", sources, {"type": type_name, "name": name, "config": config, "test_connection": False})
         ask("GET", f"{sources}/{name}")
         ask("POST", f"{sources}/{name}/test", deep=type_name == "postgresql")
+    unasked = {"type": "azure_blob", "name": "principal", "config": {**far, **principal}}
+    ask("POST", sources, {**unasked, "test_connection": False})
+    ask("POST", f"{sources}/principal/test")  # once: Entra's client takes its time to give up
     ask("PATCH", f"{sources}/db", {"config": {"password": WRONG_PASSWORD}})
     ask("PATCH", f"{sources}/db", {"config": {"password": WRONG_PASSWORD}, "test_connection": False})
     ask("POST", f"{sources}/db/query", {"sql": "SELECT 1"})
