@@ -1,4 +1,6 @@
-"""`kill -9` between and amid appends: the chain is whole, and every record that was acknowledged is there."""
+"""`kill -9` between and amid appends and changes: the chain is whole, every record that was acknowledged is there, and
+what the store holds is just what the trail tells of.
+"""
 
 import random
 import subprocess
@@ -31,6 +33,36 @@ async def main():
 
 asyncio.run(main())
 """
+CHANGER = """
+import asyncio, sys
+from pathlib import Path
+from deepanalyze.accounts import Accounts
+from deepanalyze.audit import AuditTrail, Chain, Origin, bound, changing, note
+from deepanalyze.store import open_store
+from tests.support import records
+
+async def main():
+    async with open_store(Path(sys.argv[1])) as store, AuditTrail(store.audit, Chain([sys.argv[3].encode()])) as trail:
+        accounts = Accounts(store.accounts)
+        async def line(k):
+            n = 0
+            while True:
+                n += 1
+                origin = Origin(trail)
+                with bound(origin):
+                    note("query")
+                    user = await accounts.create_user(f"u{sys.argv[2]}-{k}-{n}")
+                    file = records.uploaded(f"file-{sys.argv[2]}-{k}-{n}")
+                    with changing("create", "file", file.id):
+                        await store.files.add_file(file)
+                    if n % 2:
+                        await accounts.delete_user(user)
+                await origin.settle()
+                print(user.id, file.id, flush=True)
+        await asyncio.gather(*(line(k) for k in range(4)))
+
+asyncio.run(main())
+"""
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
@@ -38,7 +70,7 @@ async def test_the_chain_is_whole_after_kill_9(tmp_path: Path, kills: int) -> No
     database = tmp_path / "store.sqlite"
     acknowledged: set[str] = set()
     for round_ in range(kills):
-        acknowledged |= _write_until_killed(database, round_, after=random.randint(1, 80))
+        acknowledged |= _write_until_killed(WRITER, database, round_, after=random.randint(1, 80))
         async with open_store(database) as store:
             trail = AuditTrail(store.audit, Chain([SECRET]))
             found = await trail.verify()
@@ -48,8 +80,25 @@ async def test_the_chain_is_whole_after_kill_9(tmp_path: Path, kills: int) -> No
             assert found.records == len(kept)
 
 
-def _write_until_killed(database: Path, round_: int, *, after: int) -> set[str]:
-    arguments = [sys.executable, "-c", WRITER, str(database), str(round_), SECRET.decode()]
+@pytest.mark.requirement("7.5")
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
+async def test_what_is_there_after_kill_9_is_what_the_trail_tells_of(tmp_path: Path, kills: int) -> None:
+    database = tmp_path / "store.sqlite"
+    acknowledged: set[str] = set()
+    for round_ in range(kills):
+        acknowledged |= _write_until_killed(CHANGER, database, round_, after=random.randint(1, 40))
+        async with open_store(database) as store:
+            assert (await AuditTrail(store.audit, Chain([SECRET])).verify()).valid
+            told = [record.entry for record in await store.audit.after(0, 100_000)]
+            created = {entry.object_id for entry in told if entry.action == "create"}
+            deleted = {entry.object_id for entry in told if entry.action == "delete"}
+            kept = {user.id for user in await store.accounts.list_users()}
+            assert kept | set(await store.files.all_file_ids()) == created - deleted
+            assert {name for line in acknowledged for name in line.split()} <= created
+
+
+def _write_until_killed(program: str, database: Path, round_: int, *, after: int) -> set[str]:
+    arguments = [sys.executable, "-c", program, str(database), str(round_), SECRET.decode()]
     writer = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
     with writer.stdout:

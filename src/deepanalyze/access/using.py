@@ -16,6 +16,7 @@ from deepanalyze.access.operations import operation, refusals
 from deepanalyze.access.rights import may_manage, may_write
 from deepanalyze.access.sending import send
 from deepanalyze.accounts import Principal
+from deepanalyze.audit import Action
 from deepanalyze.datasources.base import DataItem, DataSourceConnector, OnProgress
 from deepanalyze.datasources.browse import BrowsePage, browse
 from deepanalyze.datasources.capabilities import (
@@ -250,7 +251,7 @@ class SourceAccess(SourceDirectory):
 
     async def _remembered(
         self,
-        what: str,
+        what: Action,
         source: StoredSource,
         path: str,
         load: Callable[[DataSourceConnector], Awaitable[T]],

@@ -15,6 +15,7 @@ import structlog
 from deepanalyze.accounts import Principal
 from deepanalyze.analysis.paging import Page, decode_cursor, page
 from deepanalyze.analysis.records import MessageRecord, ThreadRecord, ThreadRepository
+from deepanalyze.audit import changing, note
 from deepanalyze.errors import NotFound
 from deepanalyze.workspace import Workspace, sandbox_uid
 from deepanalyze.workspace.removal import remove_tree
@@ -63,14 +64,17 @@ class Threads:
         thread = ThreadRecord(
             f"thread-{secrets.token_hex(12)}", principal.user_id, now, now, now + self._ttl_s
         )
-        await asyncio.to_thread(self.workspace(thread.id).create)
-        await self._repository.add_thread(thread)
+        with changing("create", "thread", thread.id):
+            await asyncio.to_thread(self.workspace(thread.id).create)
+            await self._repository.add_thread(thread)
         return thread
 
     async def get(self, principal: Principal, thread_id: str) -> ThreadRecord:
         """Counts as a use of the thread. Raises NotFound, also for what belongs to others."""
         thread = await self._repository.get_thread(thread_id)
         now = int(self._clock())
+        if thread is not None and thread.owner_id != principal.user_id:
+            note("find", "refused", object_type="thread", object_id=thread.id, code="not_found")
         if thread is None or thread.owner_id != principal.user_id or thread.expires_at <= now:
             raise NotFound(f"there is no thread {thread_id[:80]!r}; it may have expired", param="thread_id")
         if now > thread.last_accessed_at:
@@ -156,9 +160,10 @@ class Threads:
         return True
 
     async def _remove(self, thread_id: str) -> None:
-        await self.end([thread_id])
-        # The row goes first: after a crash in between, the directory is an orphan that the next start removes.
-        await self._repository.delete_thread(thread_id)
+        with changing("delete", "thread", thread_id):
+            await self.end([thread_id])
+            # The row goes first: after a crash in between, the directory is an orphan that the next start removes.
+            await self._repository.delete_thread(thread_id)
         await asyncio.to_thread(remove_tree, self._directory / thread_id)
 
     def _directories_besides(self, known: set[str]) -> builtins.list[Path]:
