@@ -30,7 +30,7 @@ from deepanalyze.analysis.models.base import ModelCatalog
 from deepanalyze.analysis.models.catalog import Catalog
 from deepanalyze.analysis.profiler import Profiler
 from deepanalyze.analysis.threads import Threads
-from deepanalyze.audit import AuditTrail, Chain
+from deepanalyze.audit import AuditTrail, Chain, acting, note
 from deepanalyze.configured import AccountsOfFile, Configured
 from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
@@ -91,14 +91,7 @@ async def open_runtime(
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store.sources)
-        audit = await stack.enter_async_context(
-            AuditTrail(
-                store.audit,
-                Chain(credentials.signing_secrets),
-                statements=settings.audit_statements,
-                retention_days=settings.audit_retention_days,
-            )
-        )
+        audit = await stack.enter_async_context(_trail(settings, store, credentials))
         sandbox = await open_sandbox(
             settings.sandbox,
             limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
@@ -119,12 +112,13 @@ async def open_runtime(
         )
         await registry.load()
         users = AccountsOfFile(store.accounts)
-        configured = Configured(settings.config_file, registry, users)
+        configured = Configured(settings.config_file, registry, users, audit)
         await configured.apply()
         if beyond is not None and settings.admin_api_key is None:
             await _check_that_a_key_was_chosen(users, beyond)
         accounts = Accounts(users)
-        new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
+        async with acting(audit):
+            new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
 
         kernels = await stack.enter_async_context(
             KernelPool(
@@ -156,7 +150,7 @@ async def open_runtime(
         )
         # After the analyses' own, which ends what uses the kernel
         threads.on_delete.append(kernels.close_thread)
-        stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, settings)))
+        stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, audit, settings)))
         stack.push_async_callback(_end, asyncio.create_task(_prune_regularly(audit, settings)))
         yield Runtime(
             settings=settings,
@@ -202,7 +196,20 @@ async def rotate_encryption_keys(settings: Settings) -> Rotated:
     with open_data_dir(settings.data_dir) as data_dir:
         async with open_store(data_dir.store) as store:
             credentials = await _credentials(settings, data_dir, store.sources)
-            return await rotate_secrets(store.sources, credentials)
+            async with _trail(settings, store, credentials) as audit, acting(audit):
+                # What fails is not told: the keys may not be those that the trail is sealed with.
+                done = await rotate_secrets(store.sources, credentials)
+                note("rotate", object_type="encryption_key", change=True, details=dataclasses.asdict(done))
+            return done
+
+
+def _trail(settings: Settings, store: Store, credentials: CredentialManager) -> AuditTrail:
+    return AuditTrail(
+        store.audit,
+        Chain(credentials.signing_secrets),
+        statements=settings.audit_statements,
+        retention_days=settings.audit_retention_days,
+    )
 
 
 async def _check_that_a_key_was_chosen(users: AccountRepository, address: str) -> None:
@@ -316,11 +323,12 @@ def _checks(store: Store, sandbox: Sandbox, models: Catalog) -> Mapping[str, Any
     return {"store": check_store, "sandbox": check_sandbox, "models": check_models}
 
 
-async def _expire_regularly(threads: Threads, settings: Settings) -> None:
+async def _expire_regularly(threads: Threads, audit: AuditTrail, settings: Settings) -> None:
     while True:
         try:
-            if expired := await threads.expire():
-                log.info("threads expired", threads=len(expired))
+            async with acting(audit):
+                if expired := await threads.expire():
+                    log.info("threads expired", threads=len(expired))
         except Exception:
             log.exception("expired threads could not be removed; trying again later")
         await asyncio.sleep(settings.cleanup_interval_minutes * 60)

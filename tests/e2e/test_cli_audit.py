@@ -15,6 +15,7 @@ from deepanalyze.settings import Settings
 from tests.support.processes import run
 
 DAY_S = 24 * 60 * 60
+USERS = ("user-" + "0" * 24, "user-" + "1" * 24)
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ async def data_dir(tmp_path: Path) -> Path:
 
 async def fill(trail: AuditTrail) -> None:
     for day in range(4):
-        user = f"user-{day % 2}"
+        user = USERS[day % 2]
         await trail.append(Entry(day * DAY_S * 1000, "query", "ok", f"req-{day}", user, source_id="ds-1"))
-    await trail.append(Entry(4 * DAY_S * 1000, "delete", "refused", "req-4", "user-0", source_id="ds-1"))
+    await trail.append(Entry(4 * DAY_S * 1000, "delete", "refused", "req-4", USERS[0], source_id="ds-1"))
 
 
 def audit(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,13 +44,22 @@ def listed(data_dir: Path, *arguments: str) -> list[str]:
 
 
 def test_records_are_listed_as_they_are_asked_for(data_dir: Path) -> None:
-    shown = audit(data_dir, "list")
+    shown = run(data_dir.parent, "audit", "list", "--data-dir", str(data_dir), COLUMNS="200")
     assert shown.returncode == 0, shown.stderr
     assert "refused" in shown.stdout
     assert "1970-01-05" in shown.stdout
-    assert listed(data_dir) == ["req-4", "req-3", "req-2", "req-1", "req-0"]
+    assert listed(data_dir, "--until", "2000-01-01") == ["req-4", "req-3", "req-2", "req-1", "req-0"]
+    assert len(listed(data_dir, "--user", "admin")) == 0
+    [first_key, first_user] = json.loads(audit(data_dir, "list", "--json", "--action", "create").stdout)
+    assert (first_user["object_type"], first_key["object_type"]) == ("user", "api_key")
+    assert json.loads(audit(data_dir, "list", "--json", "--object", first_key["object_id"]).stdout) == [
+        first_key
+    ]
+    unknown = audit(data_dir, "list", "--user", "nobody")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "there is no user named 'nobody'" in unknown.stderr
     assert listed(data_dir, "--limit", "2") == ["req-4", "req-3"]
-    assert listed(data_dir, "--user", "user-0", "--action", "query") == ["req-2", "req-0"]
+    assert listed(data_dir, "--user", USERS[0], "--action", "query") == ["req-2", "req-0"]
     assert listed(data_dir, "--outcome", "refused", "--source", "ds-1") == ["req-4"]
     assert listed(data_dir, "--since", "1970-01-02", "--until", "1970-01-03T12:00") == ["req-2", "req-1"]
 
@@ -57,17 +67,17 @@ def test_records_are_listed_as_they_are_asked_for(data_dir: Path) -> None:
 def test_a_whole_trail_is_told_and_a_broken_one_exits_with_1(data_dir: Path) -> None:
     whole = audit(data_dir, "verify")
     assert whole.returncode == 0, whole.stderr
-    assert "is whole: 5 records" in whole.stdout
+    assert "is whole: 7 records" in whole.stdout
     found = json.loads(audit(data_dir, "verify", "--json").stdout)
     assert found["valid"]
-    tamper(data_dir, "UPDATE audit_records SET user_id = 'user-9' WHERE sequence = 3")
+    tamper(data_dir, "UPDATE audit_records SET user_id = 'user-9' WHERE sequence = 5")
     broken = audit(data_dir, "verify")
     assert (broken.returncode, broken.stdout) == (1, "")
     assert broken.stderr.startswith(
-        "deepanalyze: the audit trail is broken at record 3: the record was changed"
+        "deepanalyze: the audit trail is broken at record 5: the record was changed"
     )
     told = audit(data_dir, "verify", "--json")
-    assert (told.returncode, json.loads(told.stdout)["first_broken"]) == (1, 3)
+    assert (told.returncode, json.loads(told.stdout)["first_broken"]) == (1, 5)
 
 
 def tamper(data_dir: Path, sql: str) -> None:

@@ -42,6 +42,13 @@ def test_rotation_from_the_key_file_to_a_new_key(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"directory": str(data), "rotated": 1, "skipped": 0}
 
+    listed = run(tmp_path, "audit", "list", "--json", "--action", "rotate", "--data-dir", str(data))
+    [record] = json.loads(listed.stdout)
+    assert (record["outcome"], record["object_type"]) == ("ok", "encryption_key")
+    assert record["details"] == {"rotated": 1, "skipped": 0}
+    whole = run(tmp_path, "audit", "verify", "--data-dir", str(data))
+    assert (whole.returncode, whole.stderr) == (0, "")
+
     first = key_file.read_text().splitlines()[0]
     key_file.write_text(first + "\n")
     with started(tmp_path, *serve) as server:

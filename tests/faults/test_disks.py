@@ -51,6 +51,32 @@ async def main():
 
 asyncio.run(main())
 """
+FILL = """
+import asyncio, sys
+from pathlib import Path
+from deepanalyze.accounts import Accounts
+from deepanalyze.audit import AuditTrail, Chain, acting
+from deepanalyze.errors import InternalError
+from deepanalyze.store import open_store
+
+async def main():
+    async with open_store(Path(sys.argv[1]) / "disk" / "store.sqlite") as store:
+        async with AuditTrail(store.audit, Chain([b"key"])) as trail:
+            accounts = Accounts(store.accounts)
+            n = 0
+            try:
+                async with acting(trail):
+                    while True:
+                        n += 1
+                        await accounts.create_user(f"user-{n}-" + "x" * 40)
+            except InternalError as error:
+                print(error)
+            users = {user.id for user in await store.accounts.list_users()}
+            told = {record.entry.object_id for record in await store.audit.after(0, 10**6)}
+            print(n > 10, users == told, (await trail.verify()).valid)
+
+asyncio.run(main())
+"""
 
 
 def bubblewrap() -> str | None:
@@ -113,6 +139,16 @@ def test_a_disk_that_fills_up_during_an_upload(tmp_path: Path) -> None:
     files.mkdir()
     code, output = start(tmp_path, "--size", "65536", "--tmpfs", str(files), program=UPLOAD)
     assert (code, output) == (0, "the server's disk is full; the file was not stored [] []")
+
+
+@needs_mounts
+def test_a_disk_that_fills_up_while_users_are_made_keeps_no_user_without_a_record(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    code, output = start(tmp_path, "--size", str(2**20), "--tmpfs", str(disk), program=FILL)
+    lines = output.splitlines()
+    assert (code, lines[0]) == (0, "the server's store failed: the disk is full; nothing was changed"), output
+    assert "True True True" in lines
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,6 +177,35 @@ async def test_a_reload_takes_what_was_added_changed_and_removed(
             assert await runtime.configured.reload()
             assert (await ada.get("/v1/models")).status_code == 401
         assert (await admin.get("/v1/data-sources/far")).status_code == 404
+
+
+@pytest.mark.requirement("7.5")
+async def test_the_audit_trail_tells_of_the_start_and_of_each_reload(write: Write) -> None:
+    async with server(write(UNREACHABLE)) as live, live.client() as admin:
+
+        async def told(action: str) -> list[dict[str, Any]]:
+            found = (await admin.get("/v1/admin/audit", params={"action": action})).json()["data"]
+            return [{**r["details"], "outcome": r["outcome"]} for r in found[::-1]]
+
+        write(UNREACHABLE.replace("192.0.2.1", "192.0.2.2") + USER + USER.replace("ada", "bob"))
+        assert not await live.runtime.configured.reload()
+        write(UNREACHABLE.replace("192.0.2.1", "192.0.2.2") + USER)
+        assert await live.runtime.configured.reload()
+        write(USER.replace('grants = [{ source = "far" }]', 'role = "admin"'))
+        assert await live.runtime.configured.reload()
+        file = {"file": str(live.runtime.settings.config_file)}
+        nothing = {
+            f"{kind}_{how}": [] for kind in ("users", "sources") for how in ("added", "changed", "removed")
+        }
+        assert await told("configure") == [{**file, **nothing, "sources_added": ["far"], "outcome": "ok"}]
+        failed, first, second = await told("reload")
+        assert failed["outcome"] == "failed"
+        assert any("bob" in problem for problem in failed["problems"])
+        assert ADA not in str(failed)
+        changed = {"users_added": ["ada"], "sources_changed": ["far"]}
+        assert first == {**file, **nothing, **changed, "outcome": "ok"}
+        changed = {"users_changed": ["ada"], "sources_removed": ["far"]}
+        assert second == {**file, **nothing, **changed, "outcome": "ok"}
 
 
 async def test_a_broken_file_leaves_all_as_it_was_and_is_told(write: Write) -> None:

@@ -95,9 +95,15 @@ async def test_a_key_that_does_not_fit_changes_nothing(store: Store) -> None:
 
 async def test_old_ciphertexts_leave_no_trace_in_the_file(tmp_path: Path) -> None:
     async with filled_store(tmp_path) as store:
-        old = [token for source in await store.sources.list() for token in source.secrets.values()]
+        gone = await _ciphertexts(store)
         await rotate_secrets(store.sources, CredentialManager(f"{NEW},{OLD}"))
-        await store.sources.delete("ds-0")
+        gone += await _ciphertexts(store)
+        for n in range(SOURCES):
+            await store.sources.delete(f"ds-{n}")
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert len(old) == SOURCES
-    assert not [token for token in old if token.encode() in kept]
+    assert len(gone) == 2 * SOURCES
+    assert not [token for token in gone if token.encode() in kept]
+
+
+async def _ciphertexts(store: Store) -> list[str]:
+    return [token for source in await store.sources.list() for token in source.secrets.values()]

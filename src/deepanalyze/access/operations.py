@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 
-from deepanalyze.audit import Outcome, begin_change, note
+from deepanalyze.audit import Action, Deed, note
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import DeepAnalyzeError, PermissionDenied, QueryFailed
 
@@ -26,7 +25,7 @@ READING = frozenset(
 
 @contextmanager
 def operation(
-    name: str, source: StoredSource, *, sql: str | None = None, **asked: str | None
+    name: Action, source: StoredSource, *, sql: str | None = None, **asked: str | None
 ) -> Iterator[Facts]:
     """One record in the log for each use of a source: how it failed, when it did, else the facts that the block puts
     down, such as how many rows it brought. Never what was asked: SQL may hold secrets. The audit trail's record also
@@ -38,51 +37,34 @@ def operation(
 
 @contextmanager
 def logged(
-    name: str, source_id: str, source_type: str, *, sql: str | None = None, **asked: str | None
+    name: Action, source_id: str, source_type: str, *, sql: str | None = None, **asked: str | None
 ) -> Iterator[Facts]:
     """The same for a source that is still to be made."""
-    if name not in READING:
-        begin_change()
-    started = time.perf_counter()
     facts: Facts = {}
-    outcome: Facts = {"outcome": "ok"}
-    result: Outcome = "ok"
+    deed = Deed(name, source_id=source_id, sql=sql, change=name not in READING)
+    deed.facts |= {"source_type": source_type, **asked}
     try:
-        yield facts
-    except DeepAnalyzeError as error:
-        outcome = {"outcome": "failed", "code": error.code, **_reason(error)}
-        result = "refused" if isinstance(error, PermissionDenied) else "failed"
-        raise
-    except BaseException as error:
-        outcome = {"outcome": "failed", "error": type(error).__name__}
-        result = "failed"
-        raise
+        with deed.recorded():
+            try:
+                yield facts
+            finally:
+                deed.facts |= facts
+                deed.change |= "rows_affected" in facts
     finally:
-        duration_ms = round((time.perf_counter() - started) * 1000, 1)
-        record = log.info if outcome["outcome"] == "ok" else log.warning
+        record = log.info if deed.error is None else log.warning
         record(
             "source operation",
             operation=name,
             source_id=source_id,
             source_type=source_type,
-            duration_ms=duration_ms,
+            duration_ms=deed.duration_ms,
             **facts,
-            **outcome,
-        )
-        note(
-            name,
-            result,
-            source_id=source_id,
-            code=outcome.get("code"),
-            duration_ms=duration_ms,
-            sql=sql,
-            change=name not in READING or "rows_affected" in facts,
-            details={"source_type": source_type, **asked, **facts, "error": _kind(outcome)},
+            **_outcome(deed.error),
         )
 
 
 @contextmanager
-def refusals(name: str, source: StoredSource) -> Iterator[None]:
+def refusals(name: Action, source: StoredSource) -> Iterator[None]:
     """What is refused before it begins goes into the audit trail, too."""
     try:
         yield
@@ -96,9 +78,12 @@ def hidden(source: StoredSource) -> None:
     note("find", "refused", source_id=source.id, code="not_found")
 
 
-def _kind(outcome: Facts) -> str | None:
-    """Of what is no error of ours; the words of errors are for the log."""
-    return None if "code" in outcome else outcome.get("error")
+def _outcome(error: BaseException | None) -> Facts:
+    if error is None:
+        return {"outcome": "ok"}
+    if isinstance(error, DeepAnalyzeError):
+        return {"outcome": "failed", "code": error.code, **_reason(error)}
+    return {"outcome": "failed", "error": type(error).__name__}
 
 
 def _reason(error: DeepAnalyzeError) -> Facts:

@@ -17,6 +17,7 @@ from deepanalyze.access.rights import may_manage, may_write
 from deepanalyze.access.sending import send
 from deepanalyze.access.turns import SourceTurns
 from deepanalyze.accounts import Principal
+from deepanalyze.audit import Action
 from deepanalyze.datasources.base import DataItem, DataSourceConnector, OnProgress
 from deepanalyze.datasources.browse import BrowsePage, browse
 from deepanalyze.datasources.capabilities import (
@@ -259,7 +260,7 @@ class SourceAccess(SourceDirectory):
 
     async def _remembered(
         self,
-        what: str,
+        what: Action,
         principal: Principal,
         source: StoredSource,
         path: str,

@@ -18,6 +18,7 @@ from deepanalyze.accounts.service import (
     MIN_CONFIGURED_KEY_LENGTH,
     Accounts,
     check_user_name,
+    is_user_id,
 )
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "Role",
     "User",
     "check_user_name",
+    "is_user_id",
     "key_digest",
 ]

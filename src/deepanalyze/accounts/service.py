@@ -7,8 +7,8 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
 
 import structlog
 
@@ -23,6 +23,7 @@ from deepanalyze.accounts.records import (
     key_digest,
     last_administrator,
 )
+from deepanalyze.audit import changing
 from deepanalyze.errors import (
     ConfigurationError,
     DeepAnalyzeError,
@@ -78,7 +79,8 @@ class Accounts:
     async def create_user(self, name: str, *, role: Role = "analyst", grants: Sequence[Grant] = ()) -> User:
         """Raises AlreadyExists when the name is taken."""
         user = self._new_user(name, role, grants)
-        await self._repository.add_user(user)
+        with changing("create", "user", user.id, **_told(user)):
+            await self._repository.add_user(user)
         return user
 
     async def create_user_with_key(
@@ -94,7 +96,8 @@ class Accounts:
         """Both or neither; otherwise as `create_user` and `create_key`."""
         user = self._new_user(name, role, grants)
         stored, key = self._new_key(user, key_name, expires_at, sources)
-        await self._repository.add_user(user, stored)
+        with changing("create", "api_key", stored.id, **_told_key(stored), made_user=_told(user)):
+            await self._repository.add_user(user, stored)
         return user, stored, key
 
     async def users(self) -> Sequence[User]:
@@ -124,9 +127,15 @@ class Accounts:
         user = await self.user(id_or_name)
         if name is not None:
             check_user_name(name)
-        if name not in (None, user.name) or role not in (None, user.role):
-            self._check_not_configured(user)
-        return await self._repository.update_user(user.id, name=name, role=role, grants=grants)
+        given = {
+            "name": name,
+            "role": role,
+            "grants": None if grants is None else [asdict(g) for g in grants],
+        }
+        with changing("change", "user", user.id, **given):
+            if name not in (None, user.name) or role not in (None, user.role):
+                self._check_not_configured(user)
+            return await self._repository.update_user(user.id, name=name, role=role, grants=grants)
 
     async def belongings(self, user: User) -> Belongings:
         return await self._repository.belongings(user.id)
@@ -141,8 +150,11 @@ class Accounts:
 
     async def delete_user(self, user: User) -> Belongings:
         """With keys and belongings, as far as the store goes; returns what else is to be removed."""
-        self._check_not_configured(user)
-        return await self._repository.delete_user(user.id)
+        with changing("delete", "user", user.id, name=user.name) as facts:
+            self._check_not_configured(user)
+            owned = await self._repository.belongings(user.id)
+            facts |= {"sources": owned.sources, "threads": owned.threads, "files": owned.files}
+            return await self._repository.delete_user(user.id)
 
     async def create_key(
         self, user_id: str, name: str, *, expires_at: int | None = None, sources: Sequence[str] = ("*",)
@@ -152,7 +164,8 @@ class Accounts:
         if user is None:
             raise NotFound(f"there is no user {user_id!r}", param="user")
         stored, key = self._new_key(user, name, expires_at, sources)
-        await self._repository.add_key(stored)
+        with changing("create", "api_key", stored.id, **_told_key(stored)):
+            await self._repository.add_key(stored)
         return stored, key
 
     async def keys(self, user: User | None = None) -> Sequence[ApiKey]:
@@ -166,8 +179,10 @@ class Accounts:
         return key
 
     async def revoke_key(self, key_id: str) -> None:
-        if not await self._repository.revoke_key(key_id, self._now()):
-            raise NotFound(f"there is no API key {key_id[:80]!r}")
+        """Raises NotFound."""
+        key = await self.key(key_id)
+        with changing("revoke", "api_key", key.id, user_id=key.user_id, name=key.name):
+            await self._repository.revoke_key(key.id, self._now())
 
     async def ensure_admin(self, configured_key: str | None) -> str | None:
         """Called at start: makes sure that an admin can come in.
@@ -195,7 +210,8 @@ class Accounts:
         if admin.role == "admin":
             return admin
         log.warning("the first admin was demoted, and is an administrator again", user_id=admin.id)
-        return await self._repository.update_user(admin.id, role="admin")
+        with changing("change", "user", admin.id, role="admin"):
+            return await self._repository.update_user(admin.id, role="admin")
 
     def _new_user(self, name: str, role: Role, grants: Sequence[Grant]) -> User:
         check_user_name(name)
@@ -260,5 +276,19 @@ def check_user_name(name: str) -> None:
             "beginning with a letter or digit",
             param="name",
         )
-    if _GENERATED_ID.fullmatch(name):
+    if is_user_id(name):
         raise InvalidRequest(f"{name!r} has the form of a user's id; choose another name", param="name")
+
+
+def is_user_id(text: str) -> bool:
+    """Whether it has the form of a user's id, which no name has."""
+    return _GENERATED_ID.fullmatch(text) is not None
+
+
+def _told(user: User) -> dict[str, Any]:
+    """What the audit trail keeps of a user."""
+    return {"name": user.name, "role": user.role, "grants": [asdict(grant) for grant in user.grants]}
+
+
+def _told_key(key: ApiKey) -> dict[str, Any]:
+    return {"user_id": key.user_id, "name": key.name, "sources": key.sources, "expires_at": key.expires_at}

@@ -47,6 +47,9 @@ class Administration:
     async def user(self, id_or_name: str) -> User:
         return await self._accounts.user(id_or_name)
 
+    async def find_user(self, id_or_name: str) -> User | None:
+        return await self._accounts.find_user(id_or_name)
+
     async def create_user(self, name: str, role: Role, grants: Sequence[Grant]) -> User:
         known = checked_grants(self._registry, grants, "grants")
         user = await self._accounts.create_user(name, role=role, grants=known)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from deepanalyze.analysis.events import Event, Execute, File, Text
 from deepanalyze.analysis.limits import head_and_tail
 from deepanalyze.analysis.records import ThreadRecord
 from deepanalyze.analysis.transcript import execute_block, file_block
-from deepanalyze.audit import Outcome, note
-from deepanalyze.errors import DeepAnalyzeError
+from deepanalyze.audit import Deed
 from deepanalyze.sandbox.base import CodeResult
 from deepanalyze.sandbox.pool import KernelPool
 from deepanalyze.workspace import Workspace, WorkspaceFile
@@ -87,7 +83,10 @@ class CodeRunner:
     async def run(self, code: str, *, timeout_s: float) -> Executed:
         """Raises Busy and SandboxUnavailable. Cancelling interrupts the code."""
         self.blocks += 1
-        with _audited(code, self._thread.id, self.blocks) as facts:
+        # The code itself is in the thread; its digest says which it was.
+        digest = hashlib.sha256(code.encode(errors="surrogatepass")).hexdigest()
+        deed = Deed("code_run", "thread", self._thread.id, {"code_sha256": digest}, change=False)
+        with deed.recorded() as facts:
             leased = self._kernels.lease(self._thread.id, self._workspace, user=self._thread.owner_id)
             async with leased as lease:
                 before = await asyncio.to_thread(self._workspace.snapshot)
@@ -95,7 +94,8 @@ class CodeRunner:
                 files = await asyncio.to_thread(self._workspace.changes_since, before)
                 within_quota = await asyncio.to_thread(self._workspace.measure)
                 lost = lease.fresh and self._has_variables
-            facts.update(status=result.status, files=len(files))
+            facts.update(block=self.blocks, status=result.status, files=len(files))
+            deed.failed = result.status != "ok"
         self._has_variables = result.status != "died"
         self.files.update({file.name: file for file in files})
         notes = {
@@ -111,22 +111,3 @@ class CodeRunner:
         ]
         text = "\n".join(filter(None, told)) or "(no output)"
         return Executed(self.blocks, result, tuple(files), text, not within_quota)
-
-
-@contextmanager
-def _audited(code: str, thread_id: str, block: int) -> Iterator[dict[str, Any]]:
-    """One record in the audit trail; the code itself is in the thread, its digest says which it was."""
-    digest = hashlib.sha256(code.encode(errors="surrogatepass")).hexdigest()
-    told: dict[str, Any] = {"thread_id": thread_id, "block": block, "code_sha256": digest}
-    started = time.perf_counter()
-    outcome: Outcome = "failed"
-    code_of_error: str | None = None
-    try:
-        yield told
-        outcome = "ok" if told["status"] == "ok" else "failed"
-    except DeepAnalyzeError as error:
-        code_of_error = error.code
-        raise
-    finally:
-        elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
-        note("code_run", outcome, code=code_of_error, duration_ms=elapsed_ms, details=told)

@@ -18,6 +18,7 @@ import structlog
 from deepanalyze.accounts import Principal
 from deepanalyze.analysis.paging import Page, decode_cursor, page
 from deepanalyze.analysis.records import FileRepository, UploadedFile
+from deepanalyze.audit import changing, note
 from deepanalyze.errors import DeepAnalyzeError, FileTooLarge, InternalError, InvalidRequest, NotFound
 from deepanalyze.workspace import DiskUsage
 from deepanalyze.workspace.names import safe_parts
@@ -61,21 +62,29 @@ class Files:
         file_id = f"file-{secrets.token_hex(12)}"
         self._usage.register(file_id, principal.user_id)
         try:
-            size = await self._receive(file_id, name, chunks)
+            return await self._create(principal, file_id, name, purpose, chunks)
+        except BaseException:
+            self._usage.forget(file_id)
+            raise
+
+    async def _create(
+        self, principal: Principal, file_id: str, name: str, purpose: str, chunks: AsyncIterator[bytes]
+    ) -> UploadedFile:
+        with changing("create", "file", file_id, filename=name, purpose=purpose) as facts:
+            size = facts["bytes"] = await self._receive(file_id, name, chunks)
             file = UploadedFile(file_id, principal.user_id, name, size, purpose, int(self._clock()))
             try:
                 await self._repository.add_file(file)
             except DeepAnalyzeError:
                 await asyncio.to_thread(self._path(file_id).unlink)
                 raise
-        except BaseException:
-            self._usage.forget(file_id)
-            raise
         return file
 
     async def get(self, principal: Principal, file_id: str) -> UploadedFile:
         file = await self._repository.get_file(file_id)
         if file is None or file.owner_id != principal.user_id:
+            if file is not None:
+                note("find", "refused", object_type="file", object_id=file.id, code="not_found")
             raise NotFound(f"there is no file {file_id[:80]!r}")
         return file
 
@@ -98,7 +107,8 @@ class Files:
 
     async def delete(self, principal: Principal, file_id: str) -> None:
         file = await self.get(principal, file_id)
-        await self._repository.delete_file(file.id)
+        with changing("delete", "file", file.id, filename=file.filename):
+            await self._repository.delete_file(file.id)
         await asyncio.to_thread(self._path(file.id).unlink, missing_ok=True)
         self._usage.forget(file.id)
 

@@ -25,6 +25,7 @@ from deepanalyze.analysis.loop import Analyst
 from deepanalyze.analysis.records import AnalysisRecord, EventRecord, ThreadRepository
 from deepanalyze.analysis.request import AnalysisRequest
 from deepanalyze.analysis.threads import Threads
+from deepanalyze.audit import changing
 from deepanalyze.errors import Cancelled, RateLimited
 from deepanalyze.fairness import FairSlots
 
@@ -85,7 +86,8 @@ class Analyses:
         record = AnalysisRecord(
             f"chatcmpl-{secrets.token_hex(12)}", thread.id, request.model, "queued", int(self._clock())
         )
-        await self._repository.add_analysis(record)
+        with changing("analyse", "thread", thread.id, analysis_id=record.id, model=request.model):
+            await self._repository.add_analysis(record)
         line = await self._line(thread.id)
         job = Job(record, request, thread, line, self._tools)
         line.jobs.append(job)
@@ -114,7 +116,9 @@ class Analyses:
     async def cancel(self, principal: Principal, thread_id: str) -> bool:
         """Cancels what runs and what waits in the thread, and returns when it has ended. False when nothing did."""
         await self._threads.get(principal, thread_id)
-        return await self._end_all_of(thread_id)
+        with changing("cancel", "thread", thread_id) as facts:
+            facts["cancelled"] = cancelled = await self._end_all_of(thread_id)
+        return cancelled
 
     def status(self, thread_id: str) -> Literal["idle", "running"]:
         return "running" if thread_id in self._lines else "idle"

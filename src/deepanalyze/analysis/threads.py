@@ -15,6 +15,7 @@ import structlog
 from deepanalyze.accounts import Principal
 from deepanalyze.analysis.paging import Page, decode_cursor, page
 from deepanalyze.analysis.records import MessageRecord, ThreadRecord, ThreadRepository
+from deepanalyze.audit import changing, note
 from deepanalyze.errors import DeepAnalyzeError, NotFound
 from deepanalyze.workspace import DiskUsage, Workspace, sandbox_uid
 from deepanalyze.workspace.removal import remove_tree
@@ -75,12 +76,13 @@ class Threads:
         thread = ThreadRecord(
             f"thread-{secrets.token_hex(12)}", principal.user_id, now, now, now + self._ttl_s
         )
-        await asyncio.to_thread(self.workspace(thread.id).create)
-        try:
-            await self._repository.add_thread(thread, at_most=self._max_per_user)
-        except DeepAnalyzeError:
-            await asyncio.to_thread(remove_tree, self._directory / thread.id)
-            raise
+        with changing("create", "thread", thread.id):
+            await asyncio.to_thread(self.workspace(thread.id).create)
+            try:
+                await self._repository.add_thread(thread, at_most=self._max_per_user)
+            except DeepAnalyzeError:
+                await asyncio.to_thread(remove_tree, self._directory / thread.id)
+                raise
         self._usage.register(thread.id, thread.owner_id)
         return thread
 
@@ -88,6 +90,8 @@ class Threads:
         """Counts as a use of the thread. Raises NotFound, also for what belongs to others."""
         thread = await self._repository.get_thread(thread_id)
         now = int(self._clock())
+        if thread is not None and thread.owner_id != principal.user_id:
+            note("find", "refused", object_type="thread", object_id=thread.id, code="not_found")
         if thread is None or thread.owner_id != principal.user_id or thread.expires_at <= now:
             raise NotFound(f"there is no thread {thread_id[:80]!r}; it may have expired", param="thread_id")
         if now > thread.last_accessed_at:
@@ -180,9 +184,10 @@ class Threads:
         return True
 
     async def _remove(self, thread_id: str) -> None:
-        await self.end([thread_id])
-        # The row goes first: after a crash in between, the directory is an orphan that the next start removes.
-        await self._repository.delete_thread(thread_id)
+        with changing("delete", "thread", thread_id):
+            await self.end([thread_id])
+            # The row goes first: after a crash in between, the directory is an orphan that the next start removes.
+            await self._repository.delete_thread(thread_id)
         await asyncio.to_thread(remove_tree, self._directory / thread_id)
         self._usage.forget(thread_id)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from deepanalyze.accounts import Principal
+from deepanalyze.accounts import Principal, is_user_id
 from deepanalyze.api.audit_schemas import AuditRecord, AuditVerification
 from deepanalyze.api.auth import CurrentPrincipal, for_admins
 from deepanalyze.api.context import Runtime
 from deepanalyze.api.pagination import Cursor, Limit, from_cursor, page, to_cursor
 from deepanalyze.api.schemas import Page, failures
 from deepanalyze.api.services import Services
-from deepanalyze.audit import Outcome, Record, Wanted, note
+from deepanalyze.audit import Action, Outcome, Record, Wanted, note
+from deepanalyze.errors import InvalidRequest
 
 router = APIRouter(prefix="/admin/audit", tags=["administration"], dependencies=for_admins)
 
@@ -31,12 +33,22 @@ _Moment = Annotated[int | None, Query(ge=0, le=2**40)]
 async def list_records(
     runtime: Runtime,
     principal: CurrentPrincipal,
-    user: Annotated[str | None, Query(max_length=64, description="only of the user with this id")] = None,
+    user: Annotated[
+        str | None,
+        Query(max_length=64, description="only of this user: the id, or the name while the user is there"),
+    ] = None,
     source: Annotated[
         str | None,
         Query(max_length=64, description="only of this source: its id, or its name while it is there"),
     ] = None,
-    action: Annotated[str | None, Query(max_length=32, description="only these, such as `query`")] = None,
+    object: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="only what was done to this: a user, key, source, thread or file, by id",
+        ),
+    ] = None,
+    action: Annotated[Action | None, Query(description="only these, such as `query`")] = None,
     outcome: Annotated[Outcome | None, Query(description="only what ended so")] = None,
     since: Annotated[_Moment, Query(description="only from this Unix second on")] = None,
     until: Annotated[_Moment, Query(description="only before this Unix second")] = None,
@@ -44,8 +56,16 @@ async def list_records(
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     """Newest first. Never a secret, never the content of a file; of SQL what the setting `audit_statements` says."""
+    if since is not None and until is not None and until <= since:
+        raise InvalidRequest("until must be later than since: no record lies between them", param="until")
     wanted = Wanted(
-        user, source and _id_of(runtime, principal, source), action, outcome, _ms(since), _ms(until)
+        user_id=user and await _user_id(runtime, user),
+        source_id=source and _source_id(runtime, principal, source),
+        object_id=object,
+        action=action,
+        outcome=outcome,
+        since_ms=_ms(since),
+        until_ms=_ms(until),
     )
     found, following = await runtime.audit.find(wanted, before=_before(cursor), limit=limit)
     return page(
@@ -62,11 +82,23 @@ async def list_records(
 async def verify(runtime: Runtime) -> dict[str, Any]:
     """Walks the whole chain. HTTP 200 either way; `valid` tells how it went."""
     found = await runtime.audit.verify()
-    note("verify", "ok" if found.valid else "failed", details={"first_broken": found.first_broken})
+    outcome: Outcome = "ok" if found.valid else "failed"
+    note("verify", outcome, object_type="audit_trail", details={"first_broken": found.first_broken})
     return {"valid": found.valid, **dataclasses.asdict(found)}
 
 
-def _id_of(runtime: Services, principal: Principal, source: str) -> str:
+async def _user_id(runtime: Services, user: str) -> str:
+    """Raises InvalidRequest for what is neither: users that are gone have no name any more, but they have their id."""
+    found = await runtime.administration.find_user(user)
+    if found is None and not is_user_id(user):
+        raise InvalidRequest(
+            f"there is no user named {user!r}; the records of one who was deleted are found by id",
+            param="user",
+        )
+    return found.id if found else user
+
+
+def _source_id(runtime: Services, principal: Principal, source: str) -> str:
     """Sources that are gone have no name any more."""
     visible = runtime.sources.list(principal)
     return next((found.id for found in visible if source == found.name), source)
@@ -89,8 +121,16 @@ def _object(record: Record) -> dict[str, Any]:
         "created_at": time_ms // 1000,
         "time_ms": time_ms,
         **values,
+        **_object_of(values),
         "details": details,
     }
+
+
+def _object_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A use of a source says it by the source's id alone."""
+    if values["object_type"] is None and values["source_id"] is not None:
+        return {"object_type": "data_source", "object_id": values["source_id"]}
+    return {}
 
 
 def _details(text: str) -> dict[str, Any]:

@@ -13,13 +13,20 @@ class AuditRecord(BaseModel):
     created_at: int
     time_ms: int = Field(description="the same in milliseconds")
     action: str = Field(
-        description="what was done: `create`, `delete`, `test`, `query`, `export`, `fetch`, `upload`, `code_run`, "
-        "`login_failure`, …",
+        description="what was done, as the filter lists it",
         examples=["query"],
     )
     outcome: Literal["ok", "failed", "refused"]
     request_id: str | None = Field(description="`X-Request-ID` of the answer")
-    user_id: str | None = Field(description="null where no key was right")
+    object_type: str | None = Field(
+        description="what it was done to: `data_source`, `user`, `api_key`, `thread`, `file`, `configuration`, "
+        "`encryption_key` or `audit_trail`",
+        examples=["data_source"],
+    )
+    object_id: str | None
+    user_id: str | None = Field(
+        description="null where no key was right, for who used a signed link, and for what the server does by itself"
+    )
     key_id: str | None = Field(description="null for the key from the settings")
     client_address: str | None
     source_id: str | None

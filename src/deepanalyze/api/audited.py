@@ -13,7 +13,7 @@ _READING = ("GET", "HEAD", "OPTIONS")
 
 class Audited:
     """What the services note themselves is theirs. Noted here is what never reaches them: wrong keys, other refusals,
-    and every change below `/v1/admin/`.
+    and changes below `/v1/admin/` that failed.
     """
 
     def __init__(self, app: ASGIApp, *, trail: AuditTrail) -> None:
@@ -32,8 +32,6 @@ class Audited:
         )
         with bound(origin):
             try:
-                if _changes_administration(scope):
-                    self._trail.check()
                 await self._app(scope, receive, _Held(origin, scope, receive, send).send)
             except InvalidApiKey as error:
                 note("login_failure", "refused", code=error.code, details={"path": scope["path"]})
@@ -65,17 +63,13 @@ class _Held:
             await self._send(message)
 
     def _note(self, status: int) -> None:
+        if status < 400 or self._origin.told:
+            return
         told = {"method": self._scope["method"], "path": self._scope["path"], "status": status}
-        if status == 403 and not self._origin.refused:
+        if status == 403:
             note("request", "refused", code="permission_denied", details=told)
-        elif _changes_administration(self._scope):
-            note("admin", "ok" if status < 400 else "failed", change=status < 400, details=told)
-
-
-def _changes_administration(scope: Scope) -> bool:
-    path = scope["path"]
-    reading = scope["method"] in _READING or path.startswith("/v1/admin/audit/")
-    return path.startswith("/v1/admin/") and not reading
+        elif told["path"].startswith("/v1/admin/") and told["method"] not in _READING:
+            note("admin", "failed", details=told)
 
 
 def _who(scope: Scope) -> tuple[str | None, str | None]:

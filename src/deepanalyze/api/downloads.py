@@ -50,11 +50,19 @@ class FileDownload(Response):
 
     Args:
         open_file: blocking; called in a thread. What it raises becomes the answer.
+        record: called with how many bytes of the file go out, before the first does.
     """
 
-    def __init__(self, open_file: Callable[[], OpenFile], *, always_attach: bool = False) -> None:
+    def __init__(
+        self,
+        open_file: Callable[[], OpenFile],
+        *,
+        record: Callable[[int], None],
+        always_attach: bool = False,
+    ) -> None:
         super().__init__()
         self._open_file = open_file
+        self._record = record
         self._always_attach = always_attach
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,6 +85,7 @@ class FileDownload(Response):
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
         await _start(send, 206 if partial else 200, headers)
         if method != "HEAD":
+            self._record(end - start)
             await send_bytes(file.descriptor, start, end, send)
         await send({"type": "http.response.body", "body": b""})
 

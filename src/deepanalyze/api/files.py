@@ -17,6 +17,7 @@ from deepanalyze.api.context import Runtime
 from deepanalyze.api.downloads import CHUNK_BYTES, FileDownload, OpenFile
 from deepanalyze.api.pagination import Cursor, Limit, page
 from deepanalyze.api.schemas import File, FileDeleted, Page, failures
+from deepanalyze.audit import note
 from deepanalyze.errors import InvalidRequest, NotFound
 
 router = APIRouter(prefix="/files", tags=["files"])
@@ -108,7 +109,11 @@ async def content(file_id: str, runtime: Runtime, principal: CurrentPrincipal) -
         mime_type = mimetypes.guess_type(file.filename)[0] or "application/octet-stream"
         return OpenFile(descriptor, file.filename, file.bytes, file.created_at, mime_type)
 
-    return FileDownload(open_file, always_attach=True)
+    def record(size: int) -> None:
+        details = {"filename": file.filename, "bytes": size}
+        note("download", object_type="file", object_id=file.id, details=details)
+
+    return FileDownload(open_file, record=record, always_attach=True)
 
 
 def _fields(form: FormData) -> tuple[UploadFile, str]:

@@ -11,6 +11,7 @@ from deepanalyze.api.auth import documented, is_signed_link
 from deepanalyze.api.context import Runtime
 from deepanalyze.api.downloads import FileDownload, OpenFile
 from deepanalyze.api.schemas import failures
+from deepanalyze.audit import note
 from deepanalyze.errors import InvalidApiKey
 
 router = APIRouter(prefix="/threads", tags=["threads"], dependencies=documented)
@@ -49,7 +50,11 @@ async def _reader(
     responses={**_BYTES, **failures(403, 404, 416)},
 )
 async def download(
-    thread_id: str, path: str, runtime: Runtime, reader: Annotated[Principal, Depends(_reader)]
+    thread_id: str,
+    path: str,
+    request: Request,
+    runtime: Runtime,
+    reader: Annotated[Principal, Depends(_reader)],
 ) -> Response:
     """The bytes; ranges can be asked for. A signed link works as long as the thread is its user's."""
     thread = await runtime.threads.get(reader, thread_id)
@@ -59,4 +64,11 @@ async def download(
         descriptor, file = workspace.open(path)
         return OpenFile(descriptor, file.name, file.size, file.modified_at, file.mime_type)
 
-    return FileDownload(open_file)
+    def record(size: int) -> None:
+        """Whoever holds a link is nobody that we know."""
+        details = {"path": path, "bytes": size}
+        if is_signed_link(request.scope):
+            details |= {"signed_link_of": reader.user_id}
+        note("download", object_type="thread", object_id=thread.id, details=details)
+
+    return FileDownload(open_file, record=record)

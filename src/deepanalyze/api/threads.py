@@ -61,7 +61,6 @@ async def get_thread(thread_id: str, runtime: Runtime, principal: CurrentPrincip
 )
 async def delete(thread_id: str, runtime: Runtime, principal: CurrentPrincipal) -> dict[str, Any]:
     """Ends what runs in it and removes it with its messages and files."""
-    await runtime.analyses.cancel(principal, thread_id)
     await runtime.threads.delete(principal, thread_id)
     return {"id": thread_id, "deleted": True}
 

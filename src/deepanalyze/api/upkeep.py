@@ -14,6 +14,7 @@ from deepanalyze.api.auth import for_admins
 from deepanalyze.api.context import Runtime
 from deepanalyze.api.pagination import Cursor, Limit, cut, page
 from deepanalyze.api.schemas import Page, failures
+from deepanalyze.audit import changing
 
 router = APIRouter(prefix="/admin", tags=["administration"], dependencies=for_admins)
 
@@ -35,8 +36,10 @@ TimeoutHours = Annotated[
 )
 async def cleanup_threads(runtime: Runtime, timeout_hours: TimeoutHours = None) -> dict[str, Any]:
     """Of all users, with their kernels, connections, messages and files. What has expired goes by itself."""
-    removed = await runtime.threads.expire(unused_hours=timeout_hours)
     hours = runtime.threads.ttl_hours if timeout_hours is None else timeout_hours
+    with changing("cleanup", "thread", unused_hours=hours) as facts:
+        removed = await runtime.threads.expire(unused_hours=timeout_hours)
+        facts["threads"] = len(removed)
     return {"cleaned_threads": len(removed), "timeout_hours": hours, "timestamp": int(time.time())}
 
 

@@ -2,15 +2,18 @@
 
 from deepanalyze.audit.chain import Chain
 from deepanalyze.audit.context import Origin, begin_change, bound, note
-from deepanalyze.audit.records import AuditRepository, Entry, Mark, Outcome, Record, Wanted
+from deepanalyze.audit.deeds import Deed, acting, batch_of_change, changing
+from deepanalyze.audit.records import Action, AuditRepository, Entry, Mark, Outcome, Record, Wanted
 from deepanalyze.audit.statements import StatementMode
 from deepanalyze.audit.trail import AuditTrail
 from deepanalyze.audit.verification import Verification
 
 __all__ = [
+    "Action",
     "AuditRepository",
     "AuditTrail",
     "Chain",
+    "Deed",
     "Entry",
     "Mark",
     "Origin",
@@ -19,7 +22,10 @@ __all__ = [
     "StatementMode",
     "Verification",
     "Wanted",
+    "acting",
+    "batch_of_change",
     "begin_change",
     "bound",
+    "changing",
     "note",
 ]

@@ -55,7 +55,10 @@ class Chain:
 
 def canonical(sequence: int, previous: str, entry: Entry) -> bytes:
     """Unambiguous, whatever the fields hold."""
-    return _json(["record", sequence, previous, *astuple(entry)])
+    fields = astuple(entry)
+    if fields[-2:] == (None, None):  # as the records of a trail that is older than objects are sealed
+        fields = fields[:-2]
+    return _json(["record", sequence, previous, *fields])
 
 
 def _marked(name: MarkName, sequence: int, mac: str) -> bytes:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepanalyze.audit.records import Entry, Outcome
+from deepanalyze.audit.records import Action, Entry, ObjectType, Outcome
 from deepanalyze.audit.trail import AuditTrail
 from deepanalyze.logging.redaction import redact_event
 
@@ -31,7 +31,7 @@ class Origin:
     request_id: str | None = None
     client_address: str | None = None
     who: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
-    refused: bool = False  # whether a refusal was noted
+    told: bool = False  # whether something that did not go well was noted
     _pending: list[asyncio.Future[None]] | None = field(default_factory=list)
 
     async def settle(self) -> None:
@@ -43,10 +43,50 @@ class Origin:
         for future in pending:
             await asyncio.shield(future)
 
+    def entry(
+        self,
+        action: Action,
+        outcome: Outcome = "ok",
+        *,
+        object_type: ObjectType | None = None,
+        object_id: str | None = None,
+        source_id: str | None = None,
+        code: str | None = None,
+        duration_ms: float | None = None,
+        sql: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """As of now. Never give it a secret or a file's content."""
+        told = dict(details or {})
+        if sql is not None:
+            told |= self.trail.statement(sql)
+        user_id, key_id = self.who()
+        return Entry(
+            time_ms=self.trail.now_ms(),
+            action=action,
+            outcome=outcome,
+            request_id=_plain(self.request_id),
+            user_id=user_id,
+            key_id=key_id,
+            client_address=_plain(self.client_address),
+            source_id=_plain(source_id),
+            code=code,
+            duration_ms=duration_ms,
+            details=_as_json(told),
+            object_type=object_type,
+            object_id=_plain(object_id),
+        )
+
     def add(self, entry: Entry, *, change: bool) -> None:
+        if entry.outcome != "ok":
+            self.told = True
         future = self.trail.append(entry, at_once=change)
         if change and self._pending is not None:
             self._pending.append(future)
+
+
+def current_origin() -> Origin | None:
+    return _origin.get()
 
 
 @contextmanager
@@ -65,41 +105,10 @@ def begin_change() -> None:
         origin.trail.check()
 
 
-def note(
-    action: str,
-    outcome: Outcome = "ok",
-    *,
-    source_id: str | None = None,
-    code: str | None = None,
-    duration_ms: float | None = None,
-    sql: str | None = None,
-    change: bool = False,
-    details: Mapping[str, Any] | None = None,
-) -> None:
-    """Outside of any origin (a library's use, a test) nothing is noted. Never give it a secret or a file's content."""
-    origin = _origin.get()
-    if origin is None:
-        return
-    if outcome == "refused":
-        origin.refused = True
-    told = dict(details or {})
-    if sql is not None:
-        told |= origin.trail.statement(sql)
-    user_id, key_id = origin.who()
-    entry = Entry(
-        time_ms=origin.trail.now_ms(),
-        action=action,
-        outcome=outcome,
-        request_id=_plain(origin.request_id),
-        user_id=user_id,
-        key_id=key_id,
-        client_address=_plain(origin.client_address),
-        source_id=_plain(source_id),
-        code=code,
-        duration_ms=duration_ms,
-        details=_as_json(told),
-    )
-    origin.add(entry, change=change)
+def note(action: Action, outcome: Outcome = "ok", *, change: bool = False, **told: Any) -> None:
+    """What `Origin.entry` takes. Outside of any origin (a library's use, a test) nothing is noted."""
+    if (origin := _origin.get()) is not None:
+        origin.add(origin.entry(action, outcome, **told), change=change)
 
 
 def _as_json(details: Mapping[str, Any]) -> str:

@@ -7,12 +7,51 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Outcome = Literal["ok", "failed", "refused"]
+Action = Literal[
+    "admin",
+    "analyse",
+    "browse",
+    "cancel",
+    "certify",
+    "change",
+    "cleanup",
+    "code_run",
+    "configure",
+    "create",
+    "delete",
+    "download",
+    "export",
+    "fetch",
+    "find",
+    "login_failure",
+    "metadata",
+    "preview",
+    "prune",
+    "query",
+    "reload",
+    "request",
+    "revoke",
+    "rotate",
+    "schema",
+    "statistics",
+    "test",
+    "upload",
+    "use",
+    "verify",
+]
+ObjectType = Literal[
+    "api_key", "audit_trail", "configuration", "data_source", "encryption_key", "file", "thread", "user"
+]
 MarkName = Literal["head", "checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One deed. `details` is a JSON object as text, because the chain covers its very bytes."""
+    """One deed. `details` is a JSON object as text, because the chain covers its very bytes.
+
+    The object is what was acted on; of a use of a source, `source_id` says it already. Both are the last fields, as
+    records without them are sealed as they were before there were objects.
+    """
 
     time_ms: int
     action: str
@@ -25,6 +64,8 @@ class Entry:
     code: str | None = None
     duration_ms: float | None = None
     details: str = "{}"
+    object_type: str | None = None
+    object_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +91,30 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which records a list is about; what is None does not matter. `since_ms` counts in, `until_ms` does not."""
+    """Which records a list is about; what is None does not matter. `since_ms` counts in, `until_ms` does not.
+
+    `object_id` also finds the uses of the source with this id.
+    """
 
     user_id: str | None = None
     source_id: str | None = None
+    object_id: str | None = None
     action: str | None = None
     outcome: Outcome | None = None
     since_ms: int | None = None
     until_ms: int | None = None
 
 
-Extend = Callable[[Mark | None, Sequence[Entry]], tuple[Sequence[Record], Mark]]
+Extend = Callable[[Mark | None], tuple[Sequence[Record], Mark]]
 Sign = Callable[[MarkName, int, str], Mark]
 
 
 class AuditRepository(Protocol):
     """What must survive a restart; implemented by the store. Nothing is ever changed in it."""
 
-    async def append(self, entries: Sequence[Entry], extend: Extend) -> None:
-        """In one transaction: `extend` makes the records that follow the head, and the new head. Returns when they
-        would survive a power cut.
+    async def append(self, extend: Extend) -> None:
+        """In one transaction, beside which there is no other: `extend` makes the records that follow the head, and the
+        new head. Returns when they would survive a power cut.
         """
 
     async def mark(self, name: MarkName) -> Mark | None: ...

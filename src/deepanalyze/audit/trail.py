@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import structlog
 
+from deepanalyze.audit.batch import Batch, Waiting
 from deepanalyze.audit.chain import Chain
 from deepanalyze.audit.records import AuditRepository, Entry, Record, Wanted
 from deepanalyze.audit.statements import StatementMode, statement_details
@@ -27,7 +28,8 @@ log = structlog.get_logger()
 
 class AuditTrail:
     """Entries are written in the order in which they came, each at once or, where nobody waits for it, together with
-    what comes within `GATHER_S`. What comes while a transaction runs shares the next one, so that many cost few.
+    what comes within `GATHER_S`. What comes while a transaction runs shares the next one, so that many cost few. The
+    store's own changes carry theirs, and what waits, in the transaction that makes them (`batch`).
 
     What cannot be written is kept in memory (`MAX_WAITING` entries at most) and tried again; meanwhile `append` fails
     at once, and `check` refuses.
@@ -50,7 +52,7 @@ class AuditTrail:
         self._statements = statements
         self._retention_ms = int(retention_days * _DAY_MS)
         self._clock = clock
-        self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._waiting: list[Waiting] = []
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._closing = asyncio.Event()
@@ -115,30 +117,42 @@ class AuditTrail:
                     self._hurry.set()
                     break
 
+    def batch(self, own: Callable[[], Entry] | None = None) -> Batch:
+        """What one transaction is to write: what waits (`MAX_BATCH` entries at most), and after it its own."""
+        return Batch(self._chain, self._take, self._put_back, own)
+
+    def _take(self) -> list[Waiting]:
+        taken, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        return taken
+
+    def _put_back(self, taken: Sequence[Waiting]) -> None:
+        self._waiting[:0] = taken
+        self._wake.set()
+
     async def _write_some(self) -> bool:
-        batch = self._waiting[:MAX_BATCH]
+        batch = self.batch()
         try:
-            await self._repository.append([entry for entry, _ in batch], self._chain.extend)
+            with batch:
+                await self._repository.append(batch.extend)
         except Exception as error:  # noqa: BLE001 - whatever it is, the entries wait and their callers are told
-            self._failed(batch, error)
+            self._failed(error)
             return False
         if self._failure is not None:
-            log.warning("audit trail is written again", waited=len(batch))
+            log.warning("audit trail is written again", waited=batch.size)
         self._failure = None
-        del self._waiting[: len(batch)]
-        for _, future in batch:
-            if not future.done():
-                future.set_result(None)
         return True
 
-    def _failed(self, batch: Sequence[tuple[Entry, asyncio.Future[None]]], error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         known = isinstance(error, DeepAnalyzeError)
         if self._failure is None:
             log.error(
-                "audit trail cannot be written", waiting=len(batch), error=str(error), exc_info=not known
+                "audit trail cannot be written",
+                waiting=len(self._waiting),
+                error=str(error),
+                exc_info=not known,
             )
         self._failure = error if isinstance(error, DeepAnalyzeError) else InternalError("a defect")
-        for _, future in batch:
+        for _, future in self._waiting:
             if not future.done():
                 future.set_exception(_unwritable(self._failure))
 
@@ -165,7 +179,8 @@ class AuditTrail:
             while some := await self._repository.prune(before_ms, self._chain.sign):
                 removed += some
         if removed:
-            await self.append(Entry(self.now_ms(), "prune", "ok", details=f'{{"records": {removed}}}'))
+            told = f'{{"records": {removed}}}'
+            await self.append(Entry(self.now_ms(), "prune", "ok", details=told, object_type="audit_trail"))
         return removed
 
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from deepanalyze.accounts import AccountRepository, ApiKey, Belongings, Grant, Role, User, key_digest
 from deepanalyze.configured.reading import DeclaredUser
-from deepanalyze.datasources.declared import declared_digest
+from deepanalyze.datasources.declared import Changes, declared_digest
 from deepanalyze.errors import AlreadyExists, ConfigurationError, PermissionDenied
+
+
+class _Known(NamedTuple):
+    """What is different after a change of the declaration."""
+
+    name: str
+    user: User
+    digest: str
 
 
 class AccountsOfFile:
@@ -21,7 +30,7 @@ class AccountsOfFile:
         self._users: dict[str, User] = {}
         self._keys: dict[str, ApiKey] = {}  # by digest
 
-    async def declare(self, declared: Sequence[DeclaredUser], source_ids: Mapping[str, str]) -> None:
+    async def declare(self, declared: Sequence[DeclaredUser], source_ids: Mapping[str, str]) -> Changes:
         """Replaces the declared users; `source_ids` are ids by name, for the grants. Raises ConfigurationError, and
         changes nothing, when a stored user has the name of a declared one.
         """
@@ -32,10 +41,12 @@ class AccountsOfFile:
                     "rename one of them, or delete the stored one"
                 )
         users = [_user(each, source_ids, self._users) for each in declared]
+        known = self._known()
         self._keys = {
             key_digest(each.api_key): _key(each, user) for each, user in zip(declared, users, strict=True)
         }
         self._users = {user.id: user for user in users}
+        return Changes.between(known, self._known())
 
     async def add_user(self, user: User, key: ApiKey | None = None) -> None:
         self._check_free(user.name)
@@ -93,6 +104,10 @@ class AccountsOfFile:
     async def touch_key(self, key_id: str, at: int) -> None:
         if self._declared_key(key_id) is None:
             await self._stored.touch_key(key_id, at)
+
+    def _known(self) -> dict[str, _Known]:
+        users = ((key, self._users[key.user_id]) for key in self._keys.values())
+        return {user.id: _Known(user.name, user, key.digest) for key, user in users}
 
     def _declared_key(self, key_id: str) -> ApiKey | None:
         return next((key for key in self._keys.values() if key.id == key_id), None)

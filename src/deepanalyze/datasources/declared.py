@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from deepanalyze.datasources.base import DataSourceConfig
 from deepanalyze.datasources.names import GENERATED_PREFIX
@@ -14,20 +14,25 @@ from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import AlreadyExists
 
 
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Names of sources."""
+    """Names of what is declared."""
 
     added: list[str]
     changed: list[str]
     removed: list[str]
 
     @classmethod
-    def between(cls, old: Mapping[str, StoredSource], new: Mapping[str, StoredSource]) -> Self:
-        """By id; what is the very same object has not changed."""
+    def between(cls, old: Mapping[str, Named], new: Mapping[str, Named]) -> Self:
+        """By id."""
         return cls(
             added=[new[i].name for i in new if i not in old],
-            changed=[new[i].name for i in new if i in old and new[i] is not old[i]],
+            changed=[new[i].name for i in new if i in old and new[i] != old[i]],
             removed=[old[i].name for i in old if i not in new],
         )
 

@@ -9,6 +9,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from deepanalyze.accounts.records import ApiKey, Belongings, Grant, Role, User, last_administrator
 from deepanalyze.errors import NotFound
+from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
 from deepanalyze.store.models import api_keys, data_sources, files, threads, users
@@ -27,7 +28,7 @@ class StoredAccounts:
             if key is not None:
                 connection.execute(insert(api_keys).values(asdict(key)))
 
-        await self._database.write(work)
+        await commit_change(self._database, work)
 
     def check_changeable(self, user_id: str) -> None:
         """Every stored user is."""
@@ -52,7 +53,7 @@ class StoredAccounts:
                     connection.execute(update(users).where(users.c.id == user_id).values(changes))
             return _existing(connection, user_id)
 
-        return await self._database.write(work)
+        return await commit_change(self._database, work)
 
     async def belongings(self, user_id: str) -> Belongings:
         return await self._database.read(lambda c: _belongings(c, user_id))
@@ -65,7 +66,7 @@ class StoredAccounts:
             _delete_owned(connection, user_id)
             return found
 
-        return await self._database.write(work)
+        return await commit_change(self._database, work)
 
     async def get_user(self, user_id: str) -> User | None:
         return await self._one_user(users.c.id == user_id)
@@ -82,7 +83,7 @@ class StoredAccounts:
             with already_exists(f"the API key {key.id!r}"):
                 connection.execute(insert(api_keys).values(asdict(key)))
 
-        await self._database.write(work)
+        await commit_change(self._database, work)
 
     async def find_key(self, digest: str) -> tuple[ApiKey, User] | None:
         query = select(api_keys, users).join_from(api_keys, users).where(api_keys.c.digest == digest)
@@ -117,7 +118,7 @@ class StoredAccounts:
             )
             return known is not None
 
-        return await self._database.write(work)
+        return await commit_change(self._database, work)
 
     async def touch_key(self, key_id: str, at: int) -> None:
         change = update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=at)

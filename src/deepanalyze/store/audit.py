@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -24,13 +24,8 @@ class StoredAudit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def append(self, entries: Sequence[Entry], extend: Extend) -> None:
-        def work(connection: Connection) -> None:
-            records, head = extend(_head(connection), entries)
-            connection.execute(insert(audit_records), [_values(record) for record in records])
-            _put(connection, head)
-
-        await self._database.write(work)
+    async def append(self, extend: Extend) -> None:
+        await self._database.write(lambda connection: append(connection, extend))
 
     async def mark(self, name: MarkName) -> Mark | None:
         return await self._database.read(lambda connection: _mark(connection, name))
@@ -47,6 +42,14 @@ class StoredAudit:
 
     async def prune(self, before_ms: int, sign: Sign) -> int:
         return await self._database.write(lambda connection: _prune(connection, before_ms, sign))
+
+
+def append(connection: Connection, extend: Extend) -> None:
+    """In a transaction that holds the write lock: what it reads as the head stays the head until it commits."""
+    records, head = extend(_head(connection))
+    if records:
+        connection.execute(insert(audit_records), [_values(record) for record in records])
+        _put(connection, head)
 
 
 def _prune(connection: Connection, before_ms: int, sign: Sign) -> int:
@@ -99,6 +102,8 @@ def _conditions(wanted: Wanted, before: int | None) -> list[ColumnElement[bool]]
         for name in ("user_id", "source_id", "action", "outcome")
         if (value := getattr(wanted, name)) is not None
     ]
+    if wanted.object_id is not None:
+        conditions.append(or_(columns.object_id == wanted.object_id, columns.source_id == wanted.object_id))
     if before is not None:
         conditions.append(columns.sequence < before)
     if wanted.since_ms is not None:

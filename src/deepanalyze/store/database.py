@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,9 +71,18 @@ class Database:
         """For one statement: each sees the newest state, there is no transaction around several."""
         return await self._complete(work, self._read)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Commits when `work` returns, rolls back when it raises."""
-        return await self._complete(work, self._write)
+    async def write(
+        self, work: Callable[[Connection], T], *, around: AbstractContextManager[object] | None = None
+    ) -> T:
+        """Commits when `work` returns, rolls back when it raises. `around` is entered before and left, with what was
+        raised, after that, also when the caller is gone.
+        """
+
+        async def run(work: Callable[[Connection], T]) -> T:
+            with around or nullcontext():
+                return await self._write(work)
+
+        return await self._complete(work, run)
 
     async def settle(self) -> None:
         """Waits for what cancelled callers left running."""

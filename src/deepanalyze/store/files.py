@@ -6,6 +6,7 @@ from dataclasses import asdict
 from sqlalchemy import Connection, delete, insert, select
 
 from deepanalyze.analysis.records import UploadedFile
+from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
 from deepanalyze.store.models import files
@@ -23,7 +24,7 @@ class StoredFiles:
             with already_exists(f"the file {file.id!r}"):
                 connection.execute(insert(files).values(asdict(file)))
 
-        await self._database.write(work)
+        await commit_change(self._database, work)
 
     async def get_file(self, file_id: str) -> UploadedFile | None:
         query = select(files).where(files.c.id == file_id)
@@ -51,7 +52,7 @@ class StoredFiles:
 
     async def delete_file(self, file_id: str) -> bool:
         removal = delete(files).where(files.c.id == file_id)
-        return await self._database.write(lambda c: c.execute(removal).rowcount > 0)
+        return await commit_change(self._database, lambda c: c.execute(removal).rowcount > 0)
 
     async def all_files(self) -> Sequence[UploadedFile]:
         query = select(files)

@@ -155,8 +155,11 @@ audit_records = Table(
     Column("duration_ms", Float),
     Column("details", Text, nullable=False),
     Column("mac", String(64), nullable=False),
+    Column("object_type", String(32)),
+    Column("object_id", String(64)),
     Index(None, "user_id", "sequence"),
     Index(None, "source_id", "sequence"),
+    Index(None, "object_id", "sequence"),
 )
 
 audit_marks = Table(

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from deepanalyze.datasources.repository import SourceStatus, StoredSource
 from deepanalyze.errors import AlreadyExists, NotFound, Stale
+from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
 from deepanalyze.store.models import data_sources
@@ -29,7 +30,7 @@ class StoredSources:
             with already_exists(f"a data source {source.name!r} ({source.id})", param="name"):
                 connection.execute(insert(data_sources).values(_values(source)))
 
-        await self._database.write(work)
+        await commit_change(self._database, work)
 
     async def update(self, source: StoredSource, *, expected_version: int) -> None:
         change = (
@@ -43,7 +44,7 @@ class StoredSources:
             if connection.execute(change).rowcount == 0:
                 raise _why_not_updated(connection, source, expected_version)
 
-        await self._database.write(work)
+        await commit_change(self._database, work)
 
     async def set_status(self, source_id: str, status: SourceStatus, tested_at: int) -> None:
         change = (
@@ -55,7 +56,7 @@ class StoredSources:
 
     async def delete(self, source_id: str) -> bool:
         removal = delete(data_sources).where(data_sources.c.id == source_id)
-        return await self._database.write(lambda c: c.execute(removal).rowcount > 0)
+        return await commit_change(self._database, lambda c: c.execute(removal).rowcount > 0)
 
 
 def _check_free(connection: Connection, source: StoredSource, *, known: bool) -> None:

@@ -15,6 +15,7 @@ from deepanalyze.analysis.records import (
 )
 from deepanalyze.errors import NotFound, QuotaExceeded
 from deepanalyze.store import models
+from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
 from deepanalyze.store.paging import older_than
@@ -81,7 +82,7 @@ class StoredThreads:
 
     async def delete_thread(self, thread_id: str) -> bool:
         removal = delete(models.threads).where(models.threads.c.id == thread_id)
-        return await self._database.write(lambda c: c.execute(removal).rowcount > 0)
+        return await commit_change(self._database, lambda c: c.execute(removal).rowcount > 0)
 
     async def add_messages(self, messages: Sequence[MessageRecord]) -> None:
         await self._add(models.messages, messages, "a message of that thread and number")
@@ -178,7 +179,7 @@ class StoredThreads:
             with already_exists(what):
                 _insert(connection, table, records)
 
-        await self._database.write(work)
+        await commit_change(self._database, work)
 
 
 def _insert(connection: Connection, table: Table, records: Sequence[Any]) -> None:

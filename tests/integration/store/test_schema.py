@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from deepanalyze.audit import Chain, Entry
+from deepanalyze.audit import AuditTrail, Chain, Entry
 from deepanalyze.errors import StartupError
 from deepanalyze.store import Store, open_store
 from deepanalyze.store.database import make_engine
@@ -59,23 +59,30 @@ async def test_a_directory_with_a_percent_sign_is_fine(tmp_path: Path) -> None:
 
 async def test_a_database_of_the_first_schema_is_upgraded(database_path: Path) -> None:
     """As the first version made it, with what it kept."""
-    engine = make_engine(database_path)
-
-    def first_schema(connection: Connection) -> None:
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(MIGRATIONS))
-        command.upgrade(config, "0001")
-        connection.execute(text("INSERT INTO users VALUES ('user-1', 'ada', 'admin', '[]', 1)"))
-
-    async with engine.execution_options(writes=True).begin() as connection:
-        await connection.run_sync(first_schema)
-    await engine.dispose()
+    await _made(database_path, "0001", "INSERT INTO users VALUES ('user-1', 'ada', 'admin', '[]', 1)")
     async with open_store(database_path) as store:
         assert [user.name for user in await store.accounts.list_users()] == ["ada"]
-        await store.audit.append([Entry(1, "create", "ok")], Chain([b"key"]).extend)
+        await store.audit.append(lambda head: Chain([b"key"]).extend(head, [Entry(1, "create", "ok")]))
         assert len(await store.audit.after(0, 10)) == 1
     with pytest.raises(sqlite3.IntegrityError, match="audit records are never changed"):
         _execute(database_path, "UPDATE audit_records SET action = 'delete'")
+
+
+async def test_a_trail_without_objects_is_whole_after_the_upgrade(database_path: Path) -> None:
+    """Its record as the second schema's version wrote and sealed it, with the key `key`."""
+    await _made(
+        database_path,
+        "0002",
+        "INSERT INTO audit_records (sequence, time_ms, action, outcome, details, mac) VALUES (1, 7, 'create', 'ok', "
+        "'{}', '4b7fb44f02a75c9a101478307fcde70f9150a4d3bbf9a3f8f73167f3b56e9bc0')",
+        "INSERT INTO audit_marks VALUES ('head', 1, "
+        "'4b7fb44f02a75c9a101478307fcde70f9150a4d3bbf9a3f8f73167f3b56e9bc0', "
+        "'9c9be813f0f7bbc98734df5cf18fee6af1fb2b82540cc0c2092852b44b842fdd')",
+    )
+    async with open_store(database_path) as store, AuditTrail(store.audit, Chain([b"key"])) as trail:
+        await trail.append(Entry(8, "change", "ok", object_type="user", object_id="user-1"))
+        found = await trail.verify()
+        assert (found.records, found.first_broken) == (2, None)
 
 
 async def test_a_newer_database_is_refused_untouched(database_path: Path) -> None:
@@ -83,7 +90,7 @@ async def test_a_newer_database_is_refused_untouched(database_path: Path) -> Non
         pass
     _execute(database_path, "UPDATE alembic_version SET version_num = '9999'")
     content = database_path.read_bytes()
-    with pytest.raises(StartupError, match=r"newer DeepAnalyze \(schema 9999, this one knows 0002\)"):
+    with pytest.raises(StartupError, match=rf"newer DeepAnalyze \(schema 9999, this one knows {HEAD}\)"):
         async with open_store(database_path):
             pass
     assert database_path.read_bytes() == content
@@ -109,6 +116,22 @@ async def test_a_directory_in_its_place_and_a_missing_directory_are_told(tmp_pat
         with pytest.raises(StartupError, match=reason):
             async with open_store(path):
                 pass
+
+
+async def _made(path: Path, revision: str, *statements: str) -> None:
+    """A database as an older version left it."""
+    engine = make_engine(path)
+
+    def make(connection: Connection) -> None:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, revision)
+        for statement in statements:
+            connection.execute(text(statement))
+
+    async with engine.execution_options(writes=True).begin() as connection:
+        await connection.run_sync(make)
+    await engine.dispose()
 
 
 def _execute(path: Path, sql: str) -> None:

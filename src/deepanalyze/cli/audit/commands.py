@@ -49,10 +49,11 @@ def verify(
 
 @audit.command("list")
 def list_records(
-    user: Annotated[str | None, typer.Option("--user", help="Only of the user with this id.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Only of this user, by id or name.")] = None,
     source: Annotated[
         str | None, typer.Option("--source", help="Only of this source, by id or name.")
     ] = None,
+    object: Annotated[str | None, typer.Option("--object", help="Only what was done to this, by id.")] = None,
     action: Annotated[str | None, typer.Option("--action", help="Only these, such as `query`.")] = None,
     outcome: Annotated[Outcome | None, typer.Option("--outcome", help="Only what ended so.")] = None,
     since: Annotated[
@@ -74,6 +75,7 @@ def list_records(
     wanted = {
         "user": user,
         "source": source,
+        "object": object,
         "action": action,
         "outcome": outcome and outcome.value,
         "since": _seconds(since),

@@ -112,12 +112,14 @@ class Display:
 
     def audit(self, records: Sequence[Mapping[str, Any]]) -> None:
         self._table(
-            ("record", "time", "user", "action", "source", "outcome", "code", "request"),
+            ("record", "time", "user", "action", "object", "outcome", "code", "request"),
             [
                 (
                     record["sequence"],
                     f"{datetime.fromtimestamp(record['created_at'], UTC):%Y-%m-%d %H:%M:%S}",
-                    *(record[name] or "" for name in ("user_id", "action", "source_id", "outcome", "code")),
+                    *(record[name] or "" for name in ("user_id", "action")),
+                    record["object_id"] or record["object_type"] or "",
+                    *(record[name] or "" for name in ("outcome", "code")),
                     record["request_id"] or "",
                 )
                 for record in records
