@@ -201,6 +201,26 @@ async def test_says_who_answers(subject: Subject) -> None:
     assert_shows_no_secret(subject, json.dumps(info))
 
 
+async def test_a_test_leaves_a_source_connected_or_not_as_it_was(subject: Subject) -> None:
+    connector = subject.connector()
+    assert await connector.test_connection()
+    with pytest.raises(SourceUnavailable, match="not connected"):
+        await connector.list_items()
+    async with connector:
+        assert await connector.test_connection()
+        assert await connector.list_items()
+
+
+async def test_closing_a_source_while_it_is_opened_leaves_nothing_open(subject: Subject) -> None:
+    connector = subject.connector()
+    opening = asyncio.create_task(connector.connect())
+    await asyncio.sleep(0)  # it has begun
+    await connector.disconnect()
+    await opening
+    with pytest.raises(SourceUnavailable, match="not connected"):
+        await connector.list_items()
+
+
 async def test_refused_credentials_are_an_authentication_failure(
     subject: Subject, wrong_credentials: Mapping[str, Any]
 ) -> None:
