@@ -2,19 +2,32 @@
 serves.
 """
 
-from deepanalyze.cli.sources import looking, managing
-from deepanalyze.cli.sources.commands import sources
+from __future__ import annotations
 
-for _command in (
-    managing.add,
-    managing.show,
-    managing.edit,
-    managing.remove,
-    looking.preview,
-    looking.stats,
-    looking.schema,
-    looking.fetch,
-):
-    sources.command()(_command)
+import typer
+
+from deepanalyze.cli.client import asks
+from deepanalyze.cli.sources import changing, looking, querying, transferring
+
+sources = typer.Typer(
+    name="sources",
+    help="See, try and query data sources: of the server at --server, or else of the data directory itself, as its "
+    "administrator.",
+    no_args_is_help=True,
+)
+
+sources.command("list")(asks(looking.list_sources))
+sources.command("test")(asks(looking.try_source))
+sources.command("query")(asks(querying.query))
+sources.command("browse")(asks(looking.browse))
+sources.command("add")(asks(changing.add))
+sources.command("show")(asks(looking.show))
+sources.command("edit")(asks(changing.edit))
+sources.command("remove")(asks(changing.remove))
+sources.command("preview")(asks(looking.preview))
+sources.command("stats")(asks(looking.stats))
+sources.command("schema")(asks(looking.schema))
+sources.command("fetch")(asks(transferring.fetch))
+sources.command("upload")(asks(transferring.upload))
 
 __all__ = ["sources"]
