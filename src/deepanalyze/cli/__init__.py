@@ -20,6 +20,6 @@ def main() -> None:
     try:
         from deepanalyze.cli.app import app
 
-        app()
+        app(prog_name="deepanalyze")
     except KeyboardInterrupt:  # also while the command itself is still being imported
         raise SystemExit(130) from None

@@ -29,15 +29,11 @@ def waiting(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def transfers() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
-    """Begins the bar of a file with its name and bytes; what that returns takes the bytes of each piece."""
+def transfer(total_bytes: int) -> Iterator[Callable[[str, int], None]]:
+    """Yields what takes the name of the file that is on its way, and the bytes of each piece of it."""
     with _progress(DownloadColumn(), TransferSpeedColumn()) as progress:
-
-        def begin(name: str, total_bytes: int) -> Callable[[int], None]:
-            task = progress.add_task(plain(name), total=total_bytes)
-            return lambda some: progress.advance(task, some)
-
-        yield begin
+        task = progress.add_task("", total=total_bytes)
+        yield lambda name, some: progress.update(task, description=plain(name), advance=some)
 
 
 def _progress(*columns: ProgressColumn) -> Progress:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from deepanalyze.cli.client import Asker, asks, below
+from deepanalyze.cli.client.completion import names_of
 from deepanalyze.cli.options import Yes
 from deepanalyze.cli.prompting import confirm
 from deepanalyze.cli.shown import Shown, said
@@ -22,7 +23,9 @@ users = typer.Typer(
 USERS = "/v1/admin/users"
 _WRITE = ":write"
 
-Name = Annotated[str, typer.Argument(help="The user's name or id.", metavar="NAME")]
+Name = Annotated[
+    str, typer.Argument(help="The user's name or id.", metavar="NAME", autocompletion=names_of(USERS))
+]
 GrantsOption = Annotated[
     list[str] | None,
     typer.Option(

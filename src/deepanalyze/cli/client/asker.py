@@ -70,7 +70,7 @@ class Asker:
             answer = await self._client.send(
                 self._client.build_request(method, path, **request), stream=stream
             )
-            if answer.is_success:
+            if answer.is_success and "x-request-id" in answer.headers:  # which other servers' lack
                 return answer
             await answer.aread()
             await answer.aclose()

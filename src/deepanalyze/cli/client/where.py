@@ -70,7 +70,7 @@ def _read(path: Path) -> str:
     key = content.decode("utf-8", "replace").strip()
     if not key:
         raise ConfigurationError(f"the API key file {path} is empty")
-    if len(content) > MAX_KEY_BYTES or len(key.split()) > 1:
+    if len(content) > MAX_KEY_BYTES or "\n" in key:
         raise ConfigurationError(f"the API key file {path} must hold an API key and nothing else")
     return _checked(key)
 

@@ -4,6 +4,9 @@ serves.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import typer
 
 from deepanalyze.cli.client import asks
@@ -16,18 +19,22 @@ sources = typer.Typer(
     no_args_is_help=True,
 )
 
-sources.command("list")(asks(looking.list_sources))
-sources.command("test")(asks(looking.try_source))
-sources.command("query")(asks(querying.query))
-sources.command("browse")(asks(looking.browse))
-sources.command("add")(asks(changing.add))
-sources.command("show")(asks(looking.show))
-sources.command("edit")(asks(changing.edit))
-sources.command("remove")(asks(changing.remove))
-sources.command("preview")(asks(looking.preview))
-sources.command("stats")(asks(looking.stats))
-sources.command("schema")(asks(looking.schema))
-sources.command("fetch")(asks(transferring.fetch))
-sources.command("upload")(asks(transferring.upload))
+_COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "list": looking.list_sources,
+    "test": looking.try_source,
+    "query": querying.query,
+    "browse": looking.browse,
+    "add": changing.add,
+    "show": looking.show,
+    "edit": changing.edit,
+    "remove": changing.remove,
+    "preview": looking.preview,
+    "stats": looking.stats,
+    "schema": looking.schema,
+    "fetch": transferring.fetch,
+    "upload": transferring.upload,
+}
+for _name, _command in _COMMANDS.items():
+    sources.command(_name)(asks(_command))
 
 __all__ = ["sources"]

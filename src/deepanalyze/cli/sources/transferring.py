@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -72,13 +73,13 @@ async def upload(
 async def _save_all(
     asker: Asker, thread: str, files: list[dict[str, Any]], directory: Path
 ) -> list[dict[str, Any]]:
-    from deepanalyze.cli.progress import transfers
+    from deepanalyze.cli.progress import transfer
 
     saved = [{**file, "saved_as": str(_target(directory, file["file"]))} for file in files]
-    with transfers() as progress:
+    with transfer(sum(file["bytes"] for file in files)) as arrived:
         for file in saved:
-            advance = progress(file["file"], file["bytes"])
-            await _save(asker, f"{thread}/files/{quote(file['file'])}", Path(file["saved_as"]), advance)
+            path = f"{thread}/files/{quote(file['file'])}"
+            await _save(asker, path, Path(file["saved_as"]), partial(arrived, file["file"]))
     return saved
 
 
@@ -92,9 +93,9 @@ def _target(directory: Path, name: str) -> Path:
     return target
 
 
-async def _save(asker: Asker, path: str, target: Path, advance: Callable[[int], None]) -> None:
+async def _save(asker: Asker, path: str, target: Path, arrived: Callable[[int], None]) -> None:
     async with asker.stream("GET", path) as answer:
         with written(target, replace=False) as file:
             async for piece in pieces(answer):
                 await asyncio.to_thread(file.write, piece)
-                advance(len(piece))
+                arrived(len(piece))
