@@ -154,6 +154,6 @@ def _held(path: Path, content: bytes) -> str:
     pid = content.decode("ascii", "replace").partition("\n")[0].strip()
     holder = f"process {pid}" if pid.isdigit() else "another process"
     return (
-        f"the data directory {path} is in use by {holder}: stop that server, "
+        f"the data directory {path} is in use by {holder}: stop it or let it end, "
         "or choose another directory with --data-dir"
     )
