@@ -29,7 +29,7 @@ prefix. An unknown name is an error that tells the nearest known one; everything
 
 {table(("environment", "default", "meaning"), rows)}
 
-Two variables are for the commands that ask a running server, and have no place in the file:
+These are for the commands that ask a running server, and have no place in the file:
 
 {table(("environment", "meaning"), [(f"`{name}`", meaning) for name, meaning in CLIENT_VARIABLES.items()])}
 
@@ -78,26 +78,13 @@ def cli_page() -> str:
     import typer.main
 
     from deepanalyze.cli.app import app
+    from deepanalyze.cli.failures import EXIT_CODES
 
     group: Any = typer.main.get_command(app)
     parts = ["# Command line\n\n`deepanalyze COMMAND --help` shows the same in the terminal.\n"]
     parts += [_command(f"deepanalyze {name}", command, 2) for name, command in group.commands.items()]
-    parts.append(
-        "## Exit codes\n\n"
-        + table(
-            ("code", "meaning"),
-            [
-                ("0", "done"),
-                ("1", "something failed after the start; the line on standard error says what"),
-                (
-                    "2",
-                    "it cannot start: a setting, a port, a directory, a key or a missing part; one line says which, "
-                    "and what to do",
-                ),
-                ("130", "stopped by Ctrl-C before it was done"),
-            ],
-        )
-    )
+    codes = [(str(code), meaning) for code, meaning in EXIT_CODES.items()]
+    parts.append(f"## Exit codes\n\n{table(('code', 'meaning'), codes)}")
     return "\n".join(parts) + "\n"
 
 

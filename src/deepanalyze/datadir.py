@@ -69,6 +69,26 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
         os.close(descriptor)
 
 
+def announce(path: Path, url: str) -> None:
+    """Notes where the server answers that holds the directory, for commands that find it held."""
+    with DataDir(path).lock.open("a") as lock:
+        lock.write(f"{url}\n")
+
+
+def served_at(path: Path) -> str | None:
+    """The URL of the server that holds the directory; None when it has not announced one, or another user could have
+    written what is there.
+    """
+    try:
+        with DataDir(path).lock.open() as lock:
+            if os.fstat(lock.fileno()).st_uid != os.geteuid():
+                return None
+            _, _, url = lock.read(4096).partition("\n")
+    except OSError:
+        return None
+    return url.strip() or None
+
+
 def _make(data_dir: DataDir) -> None:
     if not data_dir.root.parent.exists() and _is_for_one_user(data_dir.root):
         data_dir.root.parent.mkdir(parents=True, exist_ok=True)
@@ -130,9 +150,9 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _held(path: Path, content: bytes) -> str:
-    pid = content.decode("ascii", "replace").strip()
+    pid = content.decode("ascii", "replace").partition("\n")[0].strip()
     holder = f"process {pid}" if pid.isdigit() else "another process"
     return (
-        f"the data directory {path} is in use by {holder}: stop that server, "
+        f"the data directory {path} is in use by {holder}: stop it or let it end, "
         "or choose another directory with --data-dir"
     )

@@ -33,7 +33,7 @@ def test_rotation_from_the_key_file_to_a_new_key(tmp_path: Path) -> None:
         assert made.status_code == 201, made.text
         held = run(tmp_path, "keys", "rotate", "--data-dir", str(data))
         assert held.returncode == 2
-        assert "stop that server" in held.stderr
+        assert "stop it" in held.stderr
 
     key_file = data / "keys" / "encryption.key"
     old = key_file.read_text().strip()

@@ -17,14 +17,12 @@ import httpx
 import pytest
 
 from tests.support.blob_sources import key_config, sas_config
-from tests.support.canaries import canary
+from tests.support.cli import KEY, Done, good, one_line, serving
 from tests.support.postgres_sources import run_sql
-from tests.support.processes import DEADLINE_S, deepanalyze, environment, run, started
+from tests.support.processes import DEADLINE_S, deepanalyze, environment, run
 from tests.support.registering import register, register_database
 from tests.support.server import NO_TLS, bearer
 from tests.support.services import BlobContainer, PostgresDatabase
-
-KEY = canary("key of the command line")
 
 
 @dataclass
@@ -36,12 +34,12 @@ class Served:
     url: str
     process: subprocess.Popen[str]
 
-    def remotely(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def remotely(self, *arguments: str, **more: str) -> Done:
         return run(
             self.home, "sources", *arguments, DEEPANALYZE_URL=self.url, DEEPANALYZE_API_KEY=KEY, **more
         )
 
-    def locally(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def locally(self, *arguments: str, **more: str) -> Done:
         return run(self.home, "sources", *arguments, "--data-dir", str(self.data_dir), **more)
 
     def stop(self) -> None:
@@ -67,29 +65,11 @@ def sales(postgres_database: PostgresDatabase) -> PostgresDatabase:
 @pytest.fixture
 def served(tmp_path: Path, sales: PostgresDatabase) -> Iterator[Served]:
     data_dir = tmp_path / "data"
-    arguments = ("serve", "--port", "0", "--data-dir", str(data_dir), "--log-level", "error")
-    with started(tmp_path, *arguments, DEEPANALYZE_ADMIN_API_KEY=KEY) as server:
-        url = next(word for word in server.until("answers at").split() if word.startswith("http"))
+    with serving(tmp_path, data_dir) as (url, server):
         served = Served(tmp_path, data_dir, url, server.process)
         with served.client() as client:
             register_database(client, "sales", sales)
         yield served
-
-
-def one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> str:
-    assert done.returncode == code, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("deepanalyze: ")
-    for word in words:
-        assert word in done.stderr
-    return done.stderr
-
-
-def good(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout
 
 
 def test_a_server_is_asked(served: Served) -> None:
@@ -113,7 +93,7 @@ def test_options_come_before_the_environment(served: Served) -> None:
 
 
 def test_a_data_directory_that_nobody_serves_is_opened(served: Served) -> None:
-    one_line(served.locally("list"), 2, str(served.data_dir), "running server", "--url", "--api-key")
+    one_line(served.locally("list"), 2, str(served.data_dir), "running server", "--api-key-file")
     served.stop()
     assert "sales" in good(served.locally("list", DEEPANALYZE_API_KEY="not needed here"))
     assert "success" in good(served.locally("test", "sales"))
@@ -127,7 +107,7 @@ def test_a_data_directory_that_nobody_serves_is_opened(served: Served) -> None:
 
 def test_a_directory_without_a_server_in_it_is_told_and_left_alone(tmp_path: Path) -> None:
     done = run(tmp_path, "sources", "list", "--data-dir", str(tmp_path / "none"))
-    one_line(done, 2, "deepanalyze serve", "--url")
+    one_line(done, 2, "deepanalyze serve", "--server")
     assert not (tmp_path / "none").exists()
 
 
@@ -197,12 +177,12 @@ def test_a_test_that_fails_ends_with_one(served: Served, sales: PostgresDatabase
     done = served.remotely("test", "wrong", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["code"] == "source_authentication_failed"
-    assert done.stderr == ""
+    assert done.stderr.startswith("deepanalyze: ")
 
 
 @pytest.mark.requirement("7.4")
 def test_errors_are_one_line_with_the_remedy_and_the_request(served: Served) -> None:
-    one_line(served.remotely("test", "../nothing"), 1, "no data source '../nothing'")
+    one_line(served.remotely("test", "../nothing"), 1, "there is no '../nothing'")
     one_line(served.remotely("test", "nothing"), 1, "no data source 'nothing'", "request ")
     one_line(served.remotely("query", "sales", "SELECT idd FROM orders"), 1, "42703", "orders.id", "request ")
     one_line(served.remotely("query", "sales", "DELETE FROM orders"), 1, "sales", "request ")
@@ -219,7 +199,7 @@ def test_errors_are_one_line_with_the_remedy_and_the_request(served: Served) -> 
 
 @pytest.mark.parametrize("url", ["no url", "ftp://x", "http://", "http://u:p@x", "http://x:port"])
 def test_a_url_that_is_none_is_told(tmp_path: Path, url: str) -> None:
-    one_line(run(tmp_path, "sources", "list", "--url", url, "--api-key", "x"), 2, "--url")
+    one_line(run(tmp_path, "sources", "list", "--url", url, "--api-key", "x"), 2, "--server")
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -334,7 +314,7 @@ def test_a_source_is_added_shown_changed_and_removed(served: Served, container: 
     )
     wrong = served.remotely("edit", "pond", "--set", "verfy=false")
     one_line(wrong, 1, "did you mean 'verify'")
-    one_line(served.remotely("remove", "pond"), 1, "has to be confirmed: pass --yes")
+    one_line(served.remotely("remove", "pond"), 1, "has to be confirmed", "'pond'", "--yes")
     assert served.remotely("remove", "pond", "--yes").stdout == "pond is removed.\n"
     one_line(served.remotely("show", "pond"), 1, "there is no data source 'pond'")
 

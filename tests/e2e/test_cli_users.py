@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.canaries import canary
-from tests.support.processes import run, started
+from tests.support.cli import KEY, Done, good, one_line, serving
+from tests.support.processes import run
 from tests.support.server import NO_TLS, bearer
-
-KEY = canary("key of the command line")
-Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
@@ -25,23 +21,8 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(tmp_path: Path, data_dir: Path) -> Iterator[str]:
-    arguments = ("serve", "--port", "0", "--data-dir", str(data_dir), "--log-level", "error")
-    with started(tmp_path, *arguments, DEEPANALYZE_ADMIN_API_KEY=KEY) as server:
-        yield next(word for word in server.until("answers at").split() if word.startswith("http"))
-
-
-def good(done: Done) -> str:
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout
-
-
-def bad(done: Done, code: int, *words: str) -> None:
-    assert (done.returncode, done.stdout) == (code, ""), done.stderr
-    assert done.stderr.startswith("deepanalyze: ")
-    assert done.stderr.count("\n") == 1
-    for word in words:
-        assert word in done.stderr
+    with serving(tmp_path, data_dir) as (url, _):
+        yield url
 
 
 def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
@@ -49,9 +30,9 @@ def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
         return run(tmp_path, *arguments, DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY=KEY, COLUMNS="200")
 
     assert "keys create" in good(ask("users", "add", "ada", "--grant", "*:write"))
-    bad(ask("users", "add", "ada"), 1, "'ada'", "already exists", "(request ")
-    bad(ask("users", "edit", "ada"), 1, "--role")
-    bad(ask("users", "edit", "a/b", "--no-grants"), 1, "'a/b'")
+    one_line(ask("users", "add", "ada"), 1, "'ada'", "already exists", "(request ")
+    one_line(ask("users", "edit", "ada"), 1, "--role")
+    one_line(ask("users", "edit", "a/b", "--no-grants"), 1, "'a/b'")
     changed = json.loads(good(ask("users", "edit", "ada", "--role", "admin", "--no-grants", "--json")))
     assert (changed["role"], changed["grants"]) == ("admin", [])
     assert "ada" in good(ask("users", "list"))
@@ -65,7 +46,7 @@ def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
         assert "valid until" in listed
         assert key not in listed
         [stored] = json.loads(good(ask("keys", "list", "--user", "bob", "--json")))
-        bad(ask("keys", "revoke", stored["id"]), 1, "--yes")
+        one_line(ask("keys", "revoke", stored["id"]), 1, "--yes")
         assert "revoked" in good(ask("keys", "revoke", stored["id"], "--yes"))
         assert bob.get("/v1/models").status_code == 401
     assert "revoked" in good(ask("keys", "list", "--user", "bob"))
@@ -74,23 +55,21 @@ def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
     assert json.loads(good(ask("threads", "stats", "--json")))["total_threads"] == 0
     assert "workspace bytes" in good(ask("threads", "stats"))
     assert "0 threads removed" in good(ask("threads", "cleanup", "--unused-hours", "1", "--yes"))
-    bad(ask("threads", "remove", "thread-none", "--yes"), 1, "thread-none")
-    bad(ask("users", "remove", "bob"), 1, "--yes")
+    one_line(ask("threads", "remove", "thread-none", "--yes"), 1, "thread-none")
+    one_line(ask("users", "remove", "bob"), 1, "--yes")
     assert json.loads(good(ask("users", "remove", "bob", "--yes", "--json")))["deleted"] is True
-    bad(ask("users", "remove", "bob", "--yes"), 1, "'bob'")
+    one_line(ask("users", "remove", "bob", "--yes"), 1, "'bob'")
     wrong = run(tmp_path, "users", "list", DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY="wrong")
-    bad(wrong, 1, "not valid")
+    one_line(wrong, 1, "not valid")
 
 
 def test_users_and_keys_of_a_data_directory_that_nobody_serves(tmp_path: Path, data_dir: Path) -> None:
     def ask(*arguments: str) -> Done:
         return run(tmp_path, *arguments, "--data-dir", str(data_dir))
 
-    bad(ask("users", "list"), 2, str(data_dir))
-    arguments = ("serve", "--port", "0", "--data-dir", str(data_dir), "--log-level", "error")
-    with started(tmp_path, *arguments) as server:
-        server.until("answers at")
-        bad(ask("keys", "list"), 2, "running server", "--url")
+    one_line(ask("users", "list"), 2, str(data_dir))
+    with serving(tmp_path, data_dir):
+        one_line(ask("keys", "list"), 2, "running server", str(data_dir), "--api-key-file")
     good(ask("users", "add", "ada"))
     assert json.loads(good(ask("keys", "create", "laptop", "--user", "ada", "--json")))["key"]
-    bad(ask("users", "remove", "admin", "--yes"), 1, "last administrator")
+    one_line(ask("users", "remove", "admin", "--yes"), 1, "last administrator")

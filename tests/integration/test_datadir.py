@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepanalyze.datadir import open_data_dir
+from deepanalyze.datadir import announce, open_data_dir, served_at
 from deepanalyze.errors import StartupError
 
 HOLD = """
@@ -54,6 +54,27 @@ def test_a_second_server_is_told_who_holds_it(tmp_path: Path) -> None:
         assert "\n" not in message
     with open_data_dir(root):
         pass
+
+
+def test_the_server_that_holds_it_says_where_it_answers(tmp_path: Path) -> None:
+    root, url = tmp_path / "data", "http://127.0.0.1:8200"
+    assert served_at(root) is None
+    with open_data_dir(root):
+        assert served_at(root) is None
+        announce(root, url)
+        assert served_at(root) == url
+        with pytest.raises(StartupError, match=f"by process {os.getpid()}:"), open_data_dir(root):
+            pass
+    with open_data_dir(root):
+        assert served_at(root) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_nobody_else_says_where_it_answers(tmp_path: Path) -> None:
+    with open_data_dir(tmp_path / "data") as data_dir:
+        announce(data_dir.root, "http://127.0.0.1:8200")
+        os.chown(data_dir.lock, 65534, 65534)
+        assert served_at(data_dir.root) is None
 
 
 def test_a_killed_server_frees_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deepanalyze.cli.sources.in_process import InProcess
+from deepanalyze.cli.client.in_process import InProcess
 
 
 @asynccontextmanager

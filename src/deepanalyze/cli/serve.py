@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from deepanalyze.cli.options import ConfigFile, DataDir
 
 if TYPE_CHECKING:
     from deepanalyze.runtime import Runtime
     from deepanalyze.settings import Settings
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="The configuration file.", show_default="./deepanalyze.toml")
-]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the server keeps its state.")]
 Host = Annotated[
     str | None, typer.Option("--host", help="The address to listen on.", show_default="127.0.0.1")
 ]

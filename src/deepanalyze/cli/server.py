@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deepanalyze.datadir import announce
 from deepanalyze.errors import StartupError
 
 if TYPE_CHECKING:
@@ -66,10 +67,16 @@ async def running(settings: Settings, listener: socket.socket) -> AsyncIterator[
         serving = asyncio.create_task(server.serve([listener]), name="http-server")
         try:
             await _until_started(server, serving)
+            announce(settings.data_dir, _here(settings, listener))
             yield Running(url=url, runtime=runtime)
         finally:
             server.should_exit = True
             await serving
+
+
+def _here(settings: Settings, listener: socket.socket) -> str:
+    """Where this machine reaches it, whatever its name is for others."""
+    return settings.model_copy(update={"public_url": None}).url(listener.getsockname()[1])
 
 
 def _beyond(listener: socket.socket) -> str | None:

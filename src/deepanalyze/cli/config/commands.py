@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from deepanalyze.cli.serve import ConfigFile
+from deepanalyze.cli.options import ConfigFile, Json
+from deepanalyze.cli.shown import Shown, said
 
 config = typer.Typer(
     name="config",
     help="Check and show the configuration: flags, environment and deepanalyze.toml.",
     no_args_is_help=True,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @config.command("check")
@@ -25,7 +23,7 @@ def check(config: ConfigFile = None, json: Json = False) -> None:
 
     Settings, encryption keys, and the data sources and users that the file declares. Exit code 2 when one is wrong.
     """
-    from deepanalyze.cli.failures import CANNOT_START, told_clearly
+    from deepanalyze.cli.failures import told_clearly
     from deepanalyze.configured import load_configuration
     from deepanalyze.errors import ConfigurationError
 
@@ -33,14 +31,11 @@ def check(config: ConfigFile = None, json: Json = False) -> None:
         try:
             file = load_configuration({}, config).config_file
         except ConfigurationError as error:
-            if not json:
-                raise
-            print(jsonlib.dumps({"valid": False, "errors": error.details}))
-            raise typer.Exit(CANNOT_START) from None
-        if json:
-            print(jsonlib.dumps({"valid": True, "errors": [], "file": file and str(file)}))
+            found = Shown({"valid": False, "errors": error.details}, error=error)
         else:
-            print(f"The configuration is right ({file or 'there is no configuration file'}).")
+            sentence = f"The configuration is right ({file or 'there is no configuration file'})."
+            found = said({"valid": True, "errors": [], "file": file and str(file)}, sentence)
+        found.put(json=json)
 
 
 @config.command("show")
@@ -50,7 +45,7 @@ def show(config: ConfigFile = None, json: Json = False) -> None:
 
     with told_clearly():
         shown = _shown(config)
-        print(jsonlib.dumps(shown)) if json else _tables(shown)
+        Shown(shown, lambda: _tables(shown)).put(json=json)
 
 
 def _shown(path: Path | None) -> dict[str, Any]:
@@ -63,21 +58,9 @@ def _shown(path: Path | None) -> dict[str, Any]:
 
 
 def _tables(shown: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from deepanalyze.cli.printing import table
 
-    console = Console()
     for title, rows in shown.items():
-        if not rows:
-            continue
-        table = Table(*rows[0], title=title.replace("_", " "), title_justify="left")
-        for row in rows:
-            table.add_row(*(escape(_text(value)) for value in row.values()))
-        console.print(table)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is None else jsonlib.dumps(value, ensure_ascii=False)
+        if rows:
+            cells = [["" if value is None else value for value in row.values()] for row in rows]
+            table(list(rows[0]), cells, title=title.replace("_", " "))

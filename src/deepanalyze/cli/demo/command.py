@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepanalyze.cli.serve import ConfigFile
+from deepanalyze.cli.options import ConfigFile
 
 if TYPE_CHECKING:
     from deepanalyze.settings import Settings

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from deepanalyze.cli.serve import ConfigFile, DataDir
+from deepanalyze.cli.options import ConfigFile, DataDir, Json
+from deepanalyze.cli.shown import said
 
 if TYPE_CHECKING:
     from deepanalyze.settings import Settings
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 def rotate(
     config: ConfigFile = None,
     data_dir: DataDir = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Encrypt all stored secrets with the first encryption key, with the server stopped.
 
@@ -36,14 +34,9 @@ async def _rotate(settings: Settings, json: bool) -> None:
     from deepanalyze.runtime import rotate_encryption_keys
 
     done = await rotate_encryption_keys(settings)
-    if json:
-        print(
-            jsonlib.dumps(
-                {"directory": str(settings.data_dir), "rotated": done.rotated, "skipped": done.skipped}
-            )
-        )
-        return
-    print(
+    sentence = (
         f"{done.rotated} data sources encrypted with the first key, {done.skipped} needed nothing. "
         "No other key is needed any more."
     )
+    content = {"directory": str(settings.data_dir), "rotated": done.rotated, "skipped": done.skipped}
+    said(content, sentence).put(json=json)

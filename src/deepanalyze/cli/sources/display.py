@@ -5,28 +5,21 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Self
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from deepanalyze.cli.plain import plain
+from deepanalyze.cli.printing import Terminal, moment, table
 
 _GRADES = {"A": "bold green", "B": "bold green", "C": "bold yellow", "D": "bold red"}
 _WIDE = 100_000  # characters of a line that nothing has to wrap
 
 
-class _Terminal(Console):
-    """Rich ends the process where a reader has gone (`… | head`), in the middle of whatever task prints."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
 class Display:
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or _Terminal()
+        self._console = console or Terminal()
 
     @classmethod
     def text(cls, show: Callable[[Self], None], *, wide: bool) -> str:
@@ -40,6 +33,9 @@ class Display:
         show(cls(Console(file=file, width=_WIDE)))
         return file.getvalue()
 
+    def _table(self, head: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str | None = None) -> None:
+        table(head, rows, none=none, console=self._console)
+
     def sources(self, sources: Sequence[Mapping[str, Any]]) -> None:
         self._table(
             ("name", "type", "status", "tested", "read-only", "shared", "id"),
@@ -48,7 +44,7 @@ class Display:
                     source["name"],
                     source["type"],
                     source["status"],
-                    _time(source["last_tested_at"]),
+                    moment(source["last_tested_at"]),
                     _yes(source["read_only"]),
                     _yes(source["shared"]),
                     source["id"],
@@ -63,7 +59,7 @@ class Display:
             name: value for name, value in source.items() if name not in ("object", "config", "metadata")
         }
         for name in ("created_at", "updated_at", "last_tested_at"):
-            facts[name] = _time(facts[name])
+            facts[name] = moment(facts[name])
         rows = [*facts.items(), *((f"config.{k}", v) for k, v in source["config"].items())]
         rows += [(f"metadata.{k}", v) for k, v in source["metadata"].items()]
         self._table(("field", "value"), [(name, _told(value)) for name, value in rows])
@@ -106,25 +102,8 @@ class Display:
     def items(self, items: Sequence[Mapping[str, Any]]) -> None:
         self._table(
             ("path", "kind", "bytes", "modified"),
-            [(item["path"], item["kind"], item["size"], _time(item["modified_at"])) for item in items],
+            [(item["path"], item["kind"], item["size"], moment(item["modified_at"])) for item in items],
             none="There is nothing.",
-        )
-
-    def audit(self, records: Sequence[Mapping[str, Any]]) -> None:
-        self._table(
-            ("record", "time", "user", "action", "object", "outcome", "code", "request"),
-            [
-                (
-                    record["sequence"],
-                    f"{datetime.fromtimestamp(record['created_at'], UTC):%Y-%m-%d %H:%M:%S}",
-                    *(record[name] or "" for name in ("user_id", "action")),
-                    record["object_id"] or record["object_type"] or "",
-                    *(record[name] or "" for name in ("outcome", "code")),
-                    record["request_id"] or "",
-                )
-                for record in records
-            ],
-            none="There are no records.",
         )
 
     def rows(self, answer: Mapping[str, Any]) -> None:
@@ -138,18 +117,20 @@ class Display:
     def test(self, name: str, result: Mapping[str, Any]) -> None:
         facts = dict(result["server"])
         warnings = facts.pop("warnings", None) or []
-        server = ", ".join(f"{key} {_plain(value)}" for key, value in facts.items())
+        server = ", ".join(f"{key} {plain(_told(value))}" for key, value in facts.items())
         self._console.print(
-            Text(f"{name}: {result['status']} in {result['latency_ms']:,} ms"), Text(server, "dim")
+            Text(plain(f"{name}: {result['status']} in {result['latency_ms']:,} ms")), Text(server, "dim")
         )
         for warning in warnings:
-            self._console.print(Text(f"Warning: {_plain(warning)}", style="yellow"))
+            self._console.print(Text(f"Warning: {plain(_told(warning))}", style="yellow"))
+        if certificate := result.get("certificate"):
+            self._certificate(certificate)
 
-    def certificate(self, certificate: Mapping[str, Any]) -> None:
+    def _certificate(self, certificate: Mapping[str, Any]) -> None:
         grade = certificate["grade"]
         self._console.print()
         self._console.print(Text(f"Grade {grade}", style=_GRADES[grade]))
-        self._console.print(Text(_plain(certificate["summary"])))
+        self._console.print(Text(plain(certificate["summary"])))
         self._table(
             ("check", "allowed", "severity", "evidence", "blocked by"),
             [
@@ -160,44 +141,14 @@ class Display:
         self._console.print(Text("A credential that needs no guard is made by", style="bold"))
         print(certificate["script"])  # not wrapped, so that it can be copied
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str) -> None:
-        """`none` is said in place of an empty one."""
-        self._table(head, rows, none=none)
-
-    def _table(self, head: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str | None = None) -> None:
-        if none is not None and not rows:
-            self._console.print(none)
-            return
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for index, name in enumerate(head):
-            numeric = all(isinstance(row[index], int | float | None) for row in rows)
-            table.add_column(Text(_plain(name)), justify="right" if numeric else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(_cell(value) for value in row))
-        self._console.print(table)
-
 
 def _told(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _end(end: Mapping[str, Any]) -> str:
-    return _plain(f"{end['schema']}.{end['table']}({', '.join(end['columns'])})")
-
-
-def _cell(value: Any) -> Text:
-    return Text("NULL", style="dim") if value is None else Text(_plain(value))
-
-
-def _plain(value: Any) -> str:
-    """What a terminal would act on is shown by its code."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return plain(f"{end['schema']}.{end['table']}({', '.join(end['columns'])})")
 
 
 def _yes(value: bool | None) -> str:
     return "unknown" if value is None else "yes" if value else "no"
-
-
-def _time(seconds: int | None) -> str:
-    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,98 +1,98 @@
-"""Commands that look into a source: preview, stats, schema and fetch."""
+"""Commands that look at sources, and into one."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from deepanalyze.cli.serve import ConfigFile
-from deepanalyze.cli.sources.options import ApiKey, DataDir, Json, Name, Url, run_command
-
-if TYPE_CHECKING:
-    from deepanalyze.cli.sources.asking import Asker
-
-ItemPath = Annotated[
-    str, typer.Argument(help="A blob's or file's path, or a table as schema.table.", metavar="PATH")
-]
+from deepanalyze.cli.client import Asker
+from deepanalyze.cli.client.asker import told
+from deepanalyze.cli.shown import Shown
+from deepanalyze.cli.sources.names import SOURCES, ItemPath, Name, of
+from deepanalyze.errors import DeepAnalyzeError
 
 
-def preview(
+async def list_sources(asker: Asker) -> Shown:
+    """List the data sources."""
+    from deepanalyze.cli.sources.display import Display
+
+    found = await asker.all(SOURCES)
+    return Shown(found, lambda: Display().sources(found))
+
+
+async def show(asker: Asker, name: Name) -> Shown:
+    """Show one data source, its secrets masked."""
+    from deepanalyze.cli.sources.display import Display
+
+    source = await asker.get(of(name))
+    return Shown(source, lambda: Display().source(source))
+
+
+async def try_source(
+    asker: Asker,
+    name: Name,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep", help="Also certify what the credentials could do by themselves, without a trace."
+        ),
+    ] = False,
+    script: Annotated[
+        bool,
+        typer.Option("--script", help="Print only the SQL that makes a credential which needs no guard."),
+    ] = False,
+) -> Shown:
+    """Connect to a data source and tell how it went; exits with 1 when it failed."""
+    from deepanalyze.cli.sources.display import Display
+
+    result = await asker.post(of(name, "test"), deep=deep or script)
+    if result["status"] != "success":
+        return Shown(result, error=DeepAnalyzeError(told(result["error"])))
+    if script:
+        return Shown(result, lambda: print(result["certificate"]["script"]))
+    return Shown(result, lambda: Display().test(name, result))
+
+
+async def browse(
+    asker: Asker,
+    name: Name,
+    path: Annotated[
+        str | None,
+        typer.Argument(help="A schema, or a prefix of blobs; the top when left out.", metavar="PATH"),
+    ] = None,
+) -> Shown:
+    """List what a data source holds."""
+    from deepanalyze.cli.sources.display import Display
+
+    items = await asker.all(of(name, "browse"), path=path)
+    return Shown(items, lambda: Display().items(items))
+
+
+async def preview(
+    asker: Asker,
     name: Name,
     path: ItemPath,
     limit: Annotated[int | None, typer.Option("--limit", min=1, max=1000, help="Rows to show.")] = None,
-    json: Json = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
-) -> None:
+) -> Shown:
     """Show the first rows of a table or file."""
+    from deepanalyze.cli.sources.display import Display
 
-    async def work(asker: Asker) -> None:
-        from deepanalyze.cli.sources.showing import show_preview
-
-        await show_preview(asker, name, path, limit=limit, json=json)
-
-    run_command(work, url, api_key, config, data_dir)
+    answer = await asker.get(of(name, "preview"), path=path, limit=limit)
+    return Shown(answer, lambda: Display().preview(answer))
 
 
-def stats(
-    name: Name,
-    path: ItemPath,
-    json: Json = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
-) -> None:
+async def stats(asker: Asker, name: Name, path: ItemPath) -> Shown:
     """Show statistics of the columns of a table or file."""
+    from deepanalyze.cli.sources.display import Display
 
-    async def work(asker: Asker) -> None:
-        from deepanalyze.cli.sources.showing import show_statistics
-
-        await show_statistics(asker, name, path, json=json)
-
-    run_command(work, url, api_key, config, data_dir)
+    answer = await asker.get(of(name, "statistics"), path=path)
+    return Shown(answer, lambda: Display().statistics(answer))
 
 
-def schema(
-    name: Name,
-    json: Json = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
-) -> None:
+async def schema(asker: Asker, name: Name) -> Shown:
     """List a database's relations with their columns, and how they relate."""
+    from deepanalyze.cli.sources.display import Display
 
-    async def work(asker: Asker) -> None:
-        from deepanalyze.cli.sources.showing import show_schema
-
-        await show_schema(asker, name, json=json)
-
-    run_command(work, url, api_key, config, data_dir)
-
-
-def fetch(
-    name: Name,
-    path: Annotated[
-        str, typer.Argument(help="A blob or file, a glob, or a prefix ending in '/'.", metavar="PATH")
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", help="The directory to put the files into.", file_okay=False)
-    ] = Path(),
-    url: Url = None,
-    api_key: ApiKey = None,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Bring files of a source into a directory; nothing there is replaced."""
-
-    async def work(asker: Asker) -> None:
-        from deepanalyze.cli.sources.bringing import bring
-
-        await bring(asker, name, path, output)
-
-    run_command(work, url, api_key, config, data_dir)
+    answer = await asker.get(of(name, "schema"))
+    return Shown(answer, lambda: Display().schema(answer))

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import typer
-
+from deepanalyze.cli.prompting import ask, can_ask
 from deepanalyze.errors import InvalidRequest
 
 
@@ -19,8 +18,8 @@ def given(values: Sequence[str], secrets: Sequence[str]) -> dict[str, Any]:
 
 
 def ask_secret(name: str) -> str:
-    if sys.stdin.isatty():
-        return str(typer.prompt(name, hide_input=True, err=True))
+    if can_ask():
+        return str(ask(name, hide_input=True))
     line = sys.stdin.readline()
     if not line:
         raise InvalidRequest(f"{name} is asked for, but standard input has ended", param=name)
