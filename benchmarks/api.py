@@ -34,8 +34,6 @@ BARE = "bare FastAPI"
 LESS = {"without audit": "without_audit", "without auth": "without_auth", "without both": "without_both"}
 OPERATIONS = ("get", "list", "create")  # what is created makes lists longer
 
-Times = dict[str, dict[str, list[list[float]]]]  # by operation and server: a list of seconds for each round
-
 _numbers = itertools.count()
 
 
@@ -46,20 +44,17 @@ class Server:
     key: str
     first: str = "any"
 
-    def ask_often(self, operation: str) -> list[float]:
-        """Seconds of each request, over one connection, which the first one, that does not count, opens."""
-        seconds = []
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
-            self.ask(operation, connection)
-            for _ in range(ASKED):
-                began = time.perf_counter()
-                self.ask(operation, connection)
-                seconds.append(time.perf_counter() - began)
-        return seconds
+    def connect(self) -> closing[http.client.HTTPConnection]:
+        return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60))
 
     def ask_once(self, operation: str) -> bytes:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+        with self.connect() as connection:
             return self.ask(operation, connection)
+
+    def ask_often(self, operation: str) -> None:
+        with self.connect() as connection:
+            for _ in range(ASKED):
+                self.ask(operation, connection)
 
     def ask(self, operation: str, connection: http.client.HTTPConnection) -> bytes:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
@@ -89,9 +84,12 @@ def main() -> None:
         for operation in OPERATIONS:
             (bare / operation).write_bytes(servers[0].ask_once(operation))
         servers.append(stack.enter_context(_served(BARE, "bare", bare)))
-        times = _timed(servers)
-        rates = _rates([servers[0], servers[-1]])
-    _print(times, rates)
+        _print_head()
+        added = {operation: _measure(servers, operation) for operation in OPERATIONS}
+    print("\nwhat is added to a request at the median, in ms")
+    for operation, by_name in added.items():
+        told = ", ".join(f"{name.removeprefix('without ')} {ms:.2f}" for name, ms in by_name.items())
+        print_verdict(told, LIMIT_MS, by_name["without both"], name=operation)
 
 
 @contextmanager
@@ -118,51 +116,46 @@ def _description() -> str:
     return json.dumps({"type": "postgresql", "name": name, "config": config, "test_connection": False})
 
 
-def _timed(servers: Sequence[Server]) -> Times:
-    times: Times = {operation: {server.name: [] for server in servers} for operation in OPERATIONS}
-    for operation in OPERATIONS:
-        for round_ in range(ROUNDS + 1):
-            for server in servers:
-                seconds = server.ask_often(operation)
-                if round_:
-                    times[operation][server.name].append(seconds)
-    return times
+def _measure(servers: Sequence[Server], operation: str) -> dict[str, float]:
+    """Prints how long a request takes; returns what the parts that can be left out add to it, in ms."""
+    rounds = [_round(servers, operation) for _ in range(ROUNDS + 1)][1:]
+    times = {server.name: [times[server.name] for times in rounds] for server in servers}
+    ours, _, _, _, bare = servers
+    rates = [(_rate(ours, operation), _rate(bare, operation)) for _ in range(3)]
+    for name, rate in ((BARE, [r[1] for r in rates]), (OURS, [r[0] for r in rates])):
+        every = sorted(1000 * seconds for round_ in times[name] for seconds in round_)
+        print(
+            f"{f'{operation}, {name}':28}{statistics.median(every):11.2f}{every[len(every) * 95 // 100]:9.2f}"
+            f"{_ratio(times[name], times[BARE]):8.2f}{statistics.median(rate):18.0f}"
+        )
+    return {name: _added_ms(times[OURS], times[name]) for name in LESS}
 
 
-def _rates(servers: Sequence[Server]) -> dict[str, dict[str, float]]:
-    """Requests a second, of `AT_ONCE` clients."""
-    rates: dict[str, dict[str, list[float]]] = {o: {s.name: [] for s in servers} for o in OPERATIONS}
-    for operation in OPERATIONS:
-        for _ in range(3):
-            for server in servers:
-                rates[operation][server.name].append(_rate(server, operation))
-    return {o: {name: statistics.median(found) for name, found in by.items()} for o, by in rates.items()}
+def _round(servers: Sequence[Server], operation: str) -> dict[str, list[float]]:
+    """Each server's seconds for each request; the first of each, which opens its connection, does not count."""
+    seconds: dict[str, list[float]] = {server.name: [] for server in servers}
+    with ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for server in servers]
+        for asked in range(ASKED + 1):
+            for server, connection in zip(servers, connections, strict=True):
+                began = time.perf_counter()
+                server.ask(operation, connection)
+                if asked:
+                    seconds[server.name].append(time.perf_counter() - began)
+    return seconds
 
 
 def _rate(server: Server, operation: str) -> float:
+    """Requests a second, of `AT_ONCE` clients."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         began = time.perf_counter()
         list(pool.map(server.ask_often, [operation] * AT_ONCE))
-        return AT_ONCE * (ASKED + 1) / (time.perf_counter() - began)
+        return AT_ONCE * ASKED / (time.perf_counter() - began)
 
 
-def _print(times: Times, rates: dict[str, dict[str, float]]) -> None:
-    print(
-        f"\n{SOURCES} data sources over HTTP ({ROUNDS} interleaved rounds of {ASKED} requests, one at a time)"
-    )
+def _print_head() -> None:
+    print(f"\n{SOURCES} data sources over HTTP ({ROUNDS} rounds of {ASKED} requests, to each server in turn)")
     print(f"{'':28}{'median ms':>11}{'p95 ms':>9}{'ratio':>8}{f'{AT_ONCE} at once, 1/s':>18}")
-    for operation, by_name in times.items():
-        for name in (BARE, OURS):
-            every = sorted(1000 * seconds for round_ in by_name[name] for seconds in round_)
-            print(
-                f"{f'{operation}, {name}':28}{statistics.median(every):11.2f}{every[len(every) * 95 // 100]:9.2f}"
-                f"{_ratio(by_name[name], by_name[BARE]):8.2f}{rates[operation][name]:18.0f}"
-            )
-    print("\nwhat is added to a request at the median, in ms")
-    for operation, by_name in times.items():
-        added = {name: _added_ms(by_name[OURS], by_name[name]) for name in LESS}
-        told = ", ".join(f"{name.removeprefix('without ')} {ms:.2f}" for name, ms in added.items())
-        print_verdict(told, LIMIT_MS, added["without both"], name=operation)
 
 
 def _ratio(rounds: Sequence[Sequence[float]], first: Sequence[Sequence[float]]) -> float:
