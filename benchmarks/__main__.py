@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("startup", "postgres", "blob", "catalogue", "guard", "sandbox", "demo")
+NAMES = ("startup", "postgres", "blob", "catalogue", "guard", "api", "sandbox", "demo")
 
 
 def main() -> None:

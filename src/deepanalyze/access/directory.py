@@ -114,7 +114,8 @@ class SourceDirectory:
             self._check_may_change(principal, source, "change")
             if change.config is not None:
                 check_may_set(principal, self._connector_class(source.type), change.config)
-        with operation("change", source):
+        fields = ", ".join(sorted(change.config or ())) or None
+        with operation("change", source, new_name=change.name, fields=fields):
             return await self._registry.update_data_source(
                 source.id, change, expected_version=expected_version
             )

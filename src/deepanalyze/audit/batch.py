@@ -14,10 +14,10 @@ Waiting = tuple[Entry, "asyncio.Future[None]"]
 
 
 class Batch:
-    """A context manager around the transaction: at its end the entries are durable, or wait again.
+    """A context manager around the transaction. At its beginning what waits is taken away, so that no other transaction
+    writes the same; at its end the entries are durable, or wait again.
 
     Args:
-        take: takes what waits away; called inside the transaction, so that no other one writes the same.
         own: makes the entry of the change that the transaction makes, as of then.
     """
 
@@ -41,6 +41,7 @@ class Batch:
         return len(self._taken)
 
     def __enter__(self) -> Self:
+        self._taken = self._take()
         return self
 
     def __exit__(
@@ -55,8 +56,7 @@ class Batch:
                 future.set_result(None)
 
     def extend(self, head: Mark | None) -> tuple[list[Record], Mark]:
-        """The records that follow the head, and the new head. Called once."""
-        self._taken = self._take()
+        """The records that follow the head, and the new head. For the transaction, in whatever thread that runs."""
         entries = [entry for entry, _ in self._taken]
         if self._own is not None:
             entries.append(self._own())

@@ -18,7 +18,6 @@ __all__ = ["bind_request", "configure_logging"]
 
 # What these say at their own info level is about each request that they send.
 _TALKATIVE = (
-    "aiosqlite",
     "alembic",
     "asyncio",
     "azure",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from deepanalyze.accounts.records import ApiKey, Belongings, Grant, Role, User, last_administrator
@@ -13,6 +13,11 @@ from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
 from deepanalyze.store.models import api_keys, data_sources, files, threads, users
+
+# Made once: every request runs it.
+_OF_DIGEST = (
+    select(api_keys, users).join_from(api_keys, users).where(api_keys.c.digest == bindparam("digest"))
+)
 
 
 class StoredAccounts:
@@ -86,10 +91,8 @@ class StoredAccounts:
         await commit_change(self._database, work)
 
     async def find_key(self, digest: str) -> tuple[ApiKey, User] | None:
-        query = select(api_keys, users).join_from(api_keys, users).where(api_keys.c.digest == digest)
-
         def work(connection: Connection) -> tuple[ApiKey, User] | None:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_OF_DIGEST, {"digest": digest}).one_or_none()
             return None if row is None else (_key(_part(row, api_keys)), _user(_part(row, users)))
 
         return await self._database.read(work)

@@ -15,6 +15,16 @@ from deepanalyze.store.models import audit_marks, audit_records
 PRUNED_AT_ONCE = 5_000
 _ENTRY = tuple(field.name for field in fields(Entry))
 
+# Made once: every change runs them.
+_INSERT = insert(audit_records)
+_PUT = upsert(audit_marks)
+_PUT = _PUT.on_conflict_do_update(
+    index_elements=["name"], set_={name: _PUT.excluded[name] for name in ("sequence", "mac", "signature")}
+)
+_HEAD = select(select(func.max(audit_records.c.sequence)).scalar_subquery(), audit_marks).select_from(
+    select(1).subquery().outerjoin(audit_marks, audit_marks.c.name == "head")
+)
+
 
 class StoredAudit:
     """Implements `deepanalyze.audit.AuditRepository`. Triggers refuse to change records, and to delete those behind the
@@ -48,7 +58,7 @@ def append(connection: Connection, extend: Extend) -> None:
     """In a transaction that holds the write lock: what it reads as the head stays the head until it commits."""
     records, head = extend(_head(connection))
     if records:
-        connection.execute(insert(audit_records), [_values(record) for record in records])
+        connection.execute(_INSERT, [_values(record) for record in records])
         _put(connection, head)
 
 
@@ -70,12 +80,7 @@ def _prune(connection: Connection, before_ms: int, sign: Sign) -> int:
 
 def _head(connection: Connection) -> Mark | None:
     """Where the marks were tampered with, writing goes on behind all that is there, and verification tells."""
-    newest_first = select(func.max(audit_records.c.sequence)).scalar_subquery()
-    on_head = audit_marks.c.name == "head"
-    query = select(newest_first, audit_marks).select_from(
-        select(1).subquery().outerjoin(audit_marks, on_head)
-    )
-    newest, *values = connection.execute(query).one()
+    newest, *values = connection.execute(_HEAD).one()
     head = None if values[0] is None else Mark(*values)
     if newest is None:
         return head
@@ -90,9 +95,7 @@ def _mark(connection: Connection, name: MarkName) -> Mark | None:
 
 
 def _put(connection: Connection, mark: Mark) -> None:
-    values = asdict(mark)
-    statement = upsert(audit_marks).values(values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+    connection.execute(_PUT, asdict(mark))
 
 
 def _conditions(wanted: Wanted, before: int | None) -> list[ColumnElement[bool]]:

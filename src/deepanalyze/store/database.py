@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from deepanalyze.store.failures import store_errors
 
@@ -27,18 +27,17 @@ _PRAGMAS = (
 )
 
 
-def make_engine(path: Path) -> AsyncEngine:
-    url = URL.create("sqlite+aiosqlite", database=str(path))
-    engine = create_async_engine(
-        url,
+def make_engine(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        connect_args={"check_same_thread": False},  # a connection is used by one thread at a time
         pool_size=_CONNECTIONS,
         max_overflow=0,
-        pool_timeout=60,
         pool_reset_on_return=None,  # transactions are always ended by Database
         hide_parameters=True,  # errors must not quote what was to be stored
     )
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions by rules of its own
         cursor = connection.cursor()
@@ -46,7 +45,7 @@ def make_engine(path: Path) -> AsyncEngine:
             cursor.execute(pragma)
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         if connection.get_execution_options().get("writes", False):
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # never fails later for want of the write lock
@@ -55,21 +54,23 @@ def make_engine(path: Path) -> AsyncEngine:
 
 
 class Database:
-    """Runs work in transactions: many readers beside one writer at a time.
+    """Runs work in transactions: many readers beside one writer at a time. Each piece of work runs as a whole in a
+    thread: going to and fro for each statement would take several times as long as SQLite itself.
 
     A cancelled caller stops waiting, but what was begun is completed, so no transaction is left half-way on a pooled
     connection.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._reader = engine
         self._writer = engine.execution_options(writes=True)
+        self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="store")
         self._write_lock = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """For one statement: each sees the newest state, there is no transaction around several."""
-        return await self._complete(work, self._read)
+        return await self._complete(self._in_thread(self._read, work))
 
     async def write(
         self, work: Callable[[Connection], T], *, around: AbstractContextManager[object] | None = None
@@ -78,19 +79,22 @@ class Database:
         raised, after that, also when the caller is gone.
         """
 
-        async def run(work: Callable[[Connection], T]) -> T:
+        async def run() -> T:
             with around or nullcontext():
-                return await self._write(work)
+                async with self._write_lock:
+                    return await self._in_thread(self._write, work)
 
-        return await self._complete(work, run)
+        return await self._complete(run())
 
-    async def settle(self) -> None:
+    async def close(self) -> None:
         """Waits for what cancelled callers left running."""
         while self._running:
             await asyncio.wait(self._running)
+        self._threads.shutdown()
+        self._reader.dispose()
 
-    async def _complete(self, work: Callable[[Connection], T], run: Callable[..., Any]) -> T:
-        task: asyncio.Task[T] = asyncio.create_task(run(work))
+    async def _complete(self, running: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(running)
         self._running.add(task)
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
@@ -100,13 +104,15 @@ class Database:
         if not task.cancelled():
             task.exception()  # seen, also when the caller is gone
 
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        with store_errors():
-            async with self._reader.connect() as connection:
-                return await connection.run_sync(work)
+    async def _in_thread(
+        self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Connection], T]
+    ) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run, work)
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        async with self._write_lock:
-            with store_errors():
-                async with self._writer.begin() as connection:
-                    return await connection.run_sync(work)
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        with store_errors(), self._reader.connect() as connection:
+            return work(connection)
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        with store_errors(), self._writer.begin() as connection:
+            return work(connection)

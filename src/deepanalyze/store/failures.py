@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from deepanalyze.errors import AlreadyExists, Busy, DeepAnalyzeError, InternalError, NotFound
+from deepanalyze.errors import AlreadyExists, DeepAnalyzeError, InternalError, NotFound
 
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -36,8 +35,6 @@ def reason(error: BaseException) -> str | None:
 def store_errors() -> Iterator[None]:
     try:
         yield
-    except PoolTimeout as error:
-        raise Busy("the server's store is overloaded; try again", retry_after_s=1) from error
     except IntegrityError as error:
         raise _integrity(error) from error
     except DBAPIError as error:

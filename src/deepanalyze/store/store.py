@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deepanalyze.errors import StartupError
 from deepanalyze.store.accounts import StoredAccounts
@@ -45,7 +44,7 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
     engine = make_engine(path)
     database = Database(engine)
     try:
-        await _prepare(engine, path)
+        await asyncio.to_thread(_prepare, engine, path)
         yield Store(
             database,
             accounts=StoredAccounts(database),
@@ -55,8 +54,7 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
             audit=StoredAudit(database),
         )
     finally:
-        await database.settle()
-        await engine.dispose()
+        await database.close()
 
 
 def _make_private_file(path: Path) -> None:
@@ -67,10 +65,10 @@ def _make_private_file(path: Path) -> None:
         raise StartupError(f"cannot open the store {path}: {error.strerror}") from error
 
 
-async def _prepare(engine: AsyncEngine, path: Path) -> None:
+def _prepare(engine: Engine, path: Path) -> None:
     try:
-        async with engine.execution_options(writes=True).begin() as connection:
-            await connection.run_sync(bring_to_head, path)
+        with engine.execution_options(writes=True).begin() as connection:
+            bring_to_head(connection, path)
     except DBAPIError as error:
         why = reason(error) or str(error.orig)
         raise StartupError(f"cannot open the store {path}: {why}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.api.test_audit import AUDIT, records, records_of
+from tests.e2e.api.test_audit import AUDIT, made, records, records_of
 from tests.e2e.api.test_two_users import operations
 from tests.support.answers import error_of
 from tests.support.blob_sources import key_config
@@ -119,6 +119,21 @@ def test_what_was_done_to_an_object_is_found_by_its_id(
     assert all(r["user_id"] and r["duration_ms"] >= 0 for r in found)
     [unread] = [r for r in records(admin, 0, action="admin") if r["details"]["path"] == path]
     assert (unread["outcome"], unread["details"]["status"]) == ("failed", 422)
+
+
+def test_a_changed_source_is_told_with_the_names_of_its_fields(
+    admin: httpx.Client, unique: Callable[[str], str]
+) -> None:
+    source = made(admin, unique("box"))["id"]
+    wanted = {
+        "name": unique("new"),
+        "config": {"password": "canary-1", "toys": ["b.csv"]},
+        "test_connection": False,
+    }
+    assert admin.patch(f"/v1/data-sources/{source}", json=wanted).status_code == 200
+    [record] = records(admin, object=source, action="change")
+    assert record["details"] == {"source_type": "toy", "new_name": wanted["name"], "fields": "password, toys"}
+    assert "canary-1" not in json.dumps(record)
 
 
 def test_who_did_it_may_be_named(admin: httpx.Client, unique: Callable[[str], str]) -> None:

@@ -59,7 +59,7 @@ async def test_a_directory_with_a_percent_sign_is_fine(tmp_path: Path) -> None:
 
 async def test_a_database_of_the_first_schema_is_upgraded(database_path: Path) -> None:
     """As the first version made it, with what it kept."""
-    await _made(database_path, "0001", "INSERT INTO users VALUES ('user-1', 'ada', 'admin', '[]', 1)")
+    _made(database_path, "0001", "INSERT INTO users VALUES ('user-1', 'ada', 'admin', '[]', 1)")
     async with open_store(database_path) as store:
         assert [user.name for user in await store.accounts.list_users()] == ["ada"]
         await store.audit.append(lambda head: Chain([b"key"]).extend(head, [Entry(1, "create", "ok")]))
@@ -70,7 +70,7 @@ async def test_a_database_of_the_first_schema_is_upgraded(database_path: Path) -
 
 async def test_a_trail_without_objects_is_whole_after_the_upgrade(database_path: Path) -> None:
     """Its record as the second schema's version wrote and sealed it, with the key `key`."""
-    await _made(
+    _made(
         database_path,
         "0002",
         "INSERT INTO audit_records (sequence, time_ms, action, outcome, details, mac) VALUES (1, 7, 'create', 'ok', "
@@ -118,20 +118,17 @@ async def test_a_directory_in_its_place_and_a_missing_directory_are_told(tmp_pat
                 pass
 
 
-async def _made(path: Path, revision: str, *statements: str) -> None:
+def _made(path: Path, revision: str, *statements: str) -> None:
     """A database as an older version left it."""
     engine = make_engine(path)
 
-    def make(connection: Connection) -> None:
+    with engine.execution_options(writes=True).begin() as connection:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(MIGRATIONS))
         command.upgrade(config, revision)
         for statement in statements:
             connection.execute(text(statement))
-
-    async with engine.execution_options(writes=True).begin() as connection:
-        await connection.run_sync(make)
-    await engine.dispose()
+    engine.dispose()
 
 
 def _execute(path: Path, sql: str) -> None:
