@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.support.blob_sources import key_config, sas_config
+from tests.support.canaries import legitimate
 from tests.support.cli import KEY, Done, good, one_line, serving
 from tests.support.postgres_sources import run_sql
 from tests.support.processes import DEADLINE_S, deepanalyze, environment, run
@@ -207,6 +208,12 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     one_line(done, 1, "http://127.0.0.1:1", "running")
 
 
+def piped(command: list[str], *, env: dict[str, str], cwd: Path) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    with legitimate("a command gets its key from its own environment"):
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=env, cwd=cwd, text=True)
+
+
 @pytest.mark.parametrize("format", ["table", "csv"])
 @pytest.mark.parametrize("where", ["remotely", "locally"])
 def test_ctrl_c_ends_the_query_in_the_database(
@@ -219,14 +226,7 @@ def test_ctrl_c_ends_the_query_in_the_database(
         served.stop()
         arguments += ["--data-dir", str(served.data_dir)]
         variables = {}
-    process = subprocess.Popen(
-        deepanalyze(*arguments),
-        env=environment(served.home, **variables),
-        cwd=served.home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = piped(deepanalyze(*arguments), env=environment(served.home, **variables), cwd=served.home)
     try:
         until(lambda: active_queries(sales) == 1)
         process.send_signal(signal.SIGINT)
@@ -257,13 +257,10 @@ def test_a_reader_that_has_seen_enough_may_close_the_pipe(served: Served) -> Non
     import sys
 
     command = [sys.executable, "-m", "deepanalyze", "sources", "query", "sales", "--format", "csv"]
-    process = subprocess.Popen(
+    process = piped(
         [*command, "--max-rows", "300000", "SELECT n FROM generate_series(1, 300000) n"],
         env=environment(served.home, DEEPANALYZE_URL=served.url, DEEPANALYZE_API_KEY=KEY),
         cwd=served.home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -278,9 +275,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(served: Served) -> None:
     """As `deepanalyze sources test sales --deep | head -1` does."""
     command = deepanalyze("sources", "test", "sales", "--deep")
     variables = environment(served.home, DEEPANALYZE_URL=served.url, DEEPANALYZE_API_KEY=KEY)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, cwd=served.home, text=True
-    ) as process:
+    with piped(command, env=variables, cwd=served.home) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.canary_net import look
 
 _FORKED_AND_NOT_EXECUTED = 0x40  # PF_FORKNOEXEC among the flags of proc(5)'s stat
-_LOOKS_AT_A_COPY = 100
+_LOOKS_AT_A_COPY = 1500  # on a busy machine it may be some time before it executes its program
 _EVERY_S = 0.02
 
 
@@ -19,7 +19,7 @@ _EVERY_S = 0.02
 def looking_at_children(pid: int) -> Iterator[set[bytes]]:
     """Looks at them until the block ends; the command lines that were seen."""
     ended = threading.Event()
-    seen: dict[tuple[int, str], bytes] = {}
+    seen: dict[int, tuple[bytes, bytes]] = {}
     commands: set[bytes] = set()
     copies: Counter[int] = Counter()
 
@@ -29,14 +29,15 @@ def looking_at_children(pid: int) -> Iterator[set[bytes]]:
                 if _is_a_copy(child) and copies[child] < _LOOKS_AT_A_COPY:
                     copies[child] += 1
                     continue
-                for what in ("environ", "cmdline"):
-                    with contextlib.suppress(OSError):
-                        text = Path(f"/proc/{child}/{what}").read_bytes()
-                        if seen.get((child, what)) != text:
-                            seen[child, what] = text
-                            look(f"{what} of a server's process {child}", text)
-                            if what == "cmdline":
-                                commands.add(text)
+                with contextlib.suppress(OSError):
+                    given = Path(f"/proc/{child}/environ").read_bytes()
+                    command = Path(f"/proc/{child}/cmdline").read_bytes()
+                    if seen.get(child) != (given, command):
+                        seen[child] = (given, command)
+                        commands.add(command)
+                        shown = command.replace(b"\0", b" ").decode(errors="replace")[:200]
+                        look(f"the arguments of a server's process {child} ({shown})", command)
+                        look(f"the environment of a server's process {child} ({shown})", given)
 
     looking = threading.Thread(target=look_around, daemon=True)
     looking.start()

@@ -66,11 +66,12 @@ def acknowledged_until_killed(script: str, *arguments: str, after: int) -> set[s
 
 
 class Running:
-    """A process whose standard output can be awaited line by line."""
+    """A process whose standard output can be awaited line by line. `commands` has the command lines of its own ones."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.lines: list[str] = []
+        self.commands: set[bytes] = set()
         self._ended = False
         self._queue: Queue[str | None] = Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -118,7 +119,7 @@ def started(home: Path, *arguments: str, **more: str) -> Iterator[Running]:
         )
     running = Running(process)
     try:
-        with looking_at_children(process.pid):
+        with looking_at_children(process.pid) as running.commands:
             yield running
     finally:
         if process.poll() is None:

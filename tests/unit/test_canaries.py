@@ -73,13 +73,16 @@ def test_what_is_planted_in_files_is_found_with_its_place(tmp_path: Path) -> Non
     border = b"." * (8 * 1024**2 - 5)
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "between two pieces").write_bytes(border + secret.encode() + border)
-    (tmp_path / "encryption.key").write_text(secret)
+    for name, mode in (("encryption.key", 0o600), ("credentials.json", 0o644)):
+        (tmp_path / name).write_text(secret)
+        (tmp_path / name).chmod(mode)
     with recorded_findings() as found:
         look_at_directory(tmp_path)
     assert {Path(finding.place.removeprefix("the file ")).name for finding in found} == {
         "server.log",
         "store.sqlite",
         "between two pieces",
+        "credentials.json",
     }
     assert {finding.secret for finding in found} == {PLANTED}
     assert all("test_what_is_planted_in_files" in finding.test for finding in found)
