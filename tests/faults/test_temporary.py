@@ -42,9 +42,10 @@ def test_what_a_killed_process_left_goes_at_the_next_start(base: Path) -> None:
         clean_left_over()
         assert (directory / "client.key").exists()
         os.kill(process.pid, signal.SIGKILL)
-    (base / "da-1x-0123abcd").mkdir()  # somebody else's
-    assert left_over() == [directory]
+    (base / "da-0123abcd").mkdir()  # somebody else's
+    with left_over() as found, left_over() as found_by_others:
+        assert (found, found_by_others) == ([directory], [])
     with temporary_directory() as mine:
         clean_left_over()
         assert mine.exists()
-    assert [path.name for path in base.iterdir()] == ["da-1x-0123abcd"]
+    assert [path.name for path in base.iterdir()] == ["da-0123abcd"]

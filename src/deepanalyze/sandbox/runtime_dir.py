@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from deepanalyze.datasources.temporary import left_over, make_directory
+from deepanalyze.datasources.temporary import left_over, make_directory, release_directory
 from deepanalyze.workspace.removal import remove_tree
 
 PASSABLE = 0o711  # the user of the code has to pass
@@ -35,10 +35,12 @@ def remove_runtime_dir(runtime: Path) -> None:
     """Never fails."""
     with contextlib.suppress(OSError):
         remove_tree(runtime.parent)
+    release_directory(runtime.parent)
 
 
 def clean_left_over() -> None:
     """Removes what servers left that were killed."""
-    for directory in left_over():
-        with contextlib.suppress(OSError):
-            remove_tree(directory)
+    with left_over() as directories:
+        for directory in directories:
+            with contextlib.suppress(OSError):
+                remove_tree(directory)

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from deepanalyze.datasources.temporary import make_directory
+from deepanalyze.datasources.temporary import make_directory, release_directory
 from deepanalyze.datasources.undoing import made_in_thread
 from deepanalyze.sandbox.runtime_dir import PASSABLE, make_runtime_dir, remove_runtime_dir
 from deepanalyze.workspace import Workspace, sandbox_uid
@@ -38,6 +38,7 @@ def _made() -> Workspace:
 def _remove(workspace: Workspace) -> None:
     workspace.delete()
     workspace.root.parent.rmdir()
+    release_directory(workspace.root.parent)
 
 
 async def made_runtime_dir(files: Mapping[str, bytes], workspace: Workspace) -> Path:

@@ -23,7 +23,7 @@ from deepanalyze.datasources.tabular.protocol import (
     TableTask,
     program,
 )
-from deepanalyze.datasources.temporary import make_directory
+from deepanalyze.datasources.temporary import make_directory, release_directory
 from deepanalyze.datasources.undoing import made_in_thread
 
 _LIMITS = {
@@ -72,6 +72,7 @@ class ChildReader:
 
 def _remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
+    release_directory(directory)
 
 
 async def _output(process: Process) -> bytes:
