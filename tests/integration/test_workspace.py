@@ -75,12 +75,30 @@ def test_every_adopted_name_can_be_opened(workspace: Workspace, name: str) -> No
 
 
 def test_hidden_files_are_not_shown_but_count(workspace: Workspace) -> None:
-    (workspace.root / ".cache").write_bytes(b"12345")
-    (workspace.root / "seen").write_bytes(b"123")
+    (workspace.root / ".cache").write_bytes(b"x" * 1000)
+    (workspace.root / "seen").write_bytes(b"x" * 500)
     assert [file.name for file in workspace.list()] == ["seen"]
-    assert workspace.size() == 8
+    assert workspace.size() == 1500
     with pytest.raises(NotFound):
         workspace.open(".cache")
+
+
+def test_nothing_lies_too_deep_or_is_too_small_to_count(workspace: Workspace) -> None:
+    parent = os.open(workspace.root, os.O_RDONLY)
+    for _ in range(3000):  # more than a path of the system could name
+        os.mkdir("folder", dir_fd=parent)
+        folder = os.open("folder", os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent = folder
+    with open(os.open("deep", os.O_CREAT | os.O_WRONLY, dir_fd=parent), "wb") as file:
+        file.write(b"x" * 10**6)
+    os.close(parent)
+    for n in range(100):
+        (workspace.root / f"empty-{n}").touch()
+    (workspace.root / "link").symlink_to("/usr")
+    folders_and_files = workspace.size() - 10**6
+    assert 3101 * 256 <= folders_and_files < 3101 * 5000
+    workspace.delete()
 
 
 def test_names_that_are_no_text_are_left_out(workspace: Workspace) -> None:
@@ -192,12 +210,12 @@ def test_what_is_adopted_and_removed_counts_for_its_user(tmp_path: Path) -> None
     made["thread-1"].remove("no.csv")
     assert usage.taken("ada") == 0
     (made["thread-2"].root / "by code").write_bytes(b"x" * 101)
-    assert not made["thread-2"].measure()
+    assert not made["thread-2"].measure().within_quota
     with pytest.raises(QuotaExceeded):
         usage.check("ada")
     usage.forget("thread-2")
     usage.check("ada")
-    assert made["thread-1"].measure()
+    assert made["thread-1"].measure().within_quota
 
 
 def _counted(tmp_path: Path, usage: DiskUsage, place: str) -> Workspace:

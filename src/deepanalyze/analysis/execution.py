@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from deepanalyze.analysis.events import Event, Execute, File, Text
 from deepanalyze.analysis.limits import head_and_tail
+from deepanalyze.analysis.quota_watch import watched
 from deepanalyze.analysis.records import ThreadRecord
 from deepanalyze.analysis.transcript import execute_block, file_block
 from deepanalyze.audit import Deed
@@ -90,9 +91,10 @@ class CodeRunner:
             leased = self._kernels.lease(self._thread.id, self._workspace, user=self._thread.owner_id)
             async with leased as lease:
                 before = await asyncio.to_thread(self._workspace.snapshot)
-                result = await lease.kernel.execute(code, timeout_s=timeout_s)
+                async with watched(lease.kernel, self._workspace):
+                    result = await lease.kernel.execute(code, timeout_s=timeout_s)
                 files = await asyncio.to_thread(self._workspace.changes_since, before)
-                within_quota = await asyncio.to_thread(self._workspace.measure)
+                _, within_quota = await asyncio.to_thread(self._workspace.measure)
                 lost = lease.fresh and self._has_variables
             facts.update(block=self.blocks, status=result.status, files=len(files))
             deed.failed = result.status != "ok"

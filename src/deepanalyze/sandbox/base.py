@@ -55,6 +55,9 @@ class Kernel(Protocol):
     async def execute(self, code: str, *, timeout_s: float) -> CodeResult:
         """Runs one block. Cancelling the caller interrupts the block. Raises nothing for what the code does."""
 
+    async def interrupt(self) -> None:
+        """Interrupts the block that runs, which ends with `error` where it lets itself be interrupted."""
+
     async def close(self) -> None:
         """Ends the kernel and everything it started. Never fails; a second call does nothing."""
 

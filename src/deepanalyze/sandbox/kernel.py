@@ -55,12 +55,12 @@ class JupyterKernel:
         self._iopub = self._connected(zmq.SUB, runtime, _IOPUB)
         self._iopub.subscribe(b"")
         self._settling: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._is_heard = False
 
     @property
     def alive(self) -> bool:
-        return self._process.alive and not self._closed
+        return self._process.alive and self._closing is None
 
     async def execute(self, code: str, *, timeout_s: float) -> CodeResult:
         """Runs one block. Cancelling the caller interrupts the block. Raises nothing for what the code does."""
@@ -72,11 +72,22 @@ class JupyterKernel:
         elapsed_ms = round((time.monotonic() - started) * 1000)
         return CodeResult(status, output.text(), elapsed_ms, output.truncated)
 
+    async def interrupt(self) -> None:
+        """Interrupts the block that runs, which ends with `error` where it lets itself be interrupted."""
+        _, frames = self._wire.pack("interrupt_request", {})
+        with contextlib.suppress(zmq.ZMQError):
+            # A kernel that cut this connection would let a send wait for ever.
+            await self._control.send_multipart(frames, flags=zmq.DONTWAIT)
+
     async def close(self) -> None:
-        """Ends the kernel and everything it started. Never fails; a second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
+        """Ends the kernel and everything it started. Never fails; a second call waits for the first. Cancelling the
+        caller leaves nothing half closed.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._settling is not None:
             self._settling.cancel()
         await self._process.close()
@@ -109,7 +120,7 @@ class JupyterKernel:
         if ended.done():
             await _abandon(block)
             return "died"
-        await self._interrupt()
+        await self.interrupt()
         await asyncio.wait((block, ended), timeout=_INTERRUPT_GRACE_S, return_when=asyncio.FIRST_COMPLETED)
         if not block.done():
             await _abandon(block)
@@ -121,17 +132,11 @@ class JupyterKernel:
 
     async def _settle(self, block: asyncio.Task[CodeStatus]) -> None:
         """After a cancelled block: interrupts it, and ends a kernel that does not stop."""
-        await self._interrupt()
+        await self.interrupt()
         await asyncio.wait((block,), timeout=_INTERRUPT_GRACE_S)
         if not block.done():
             await _abandon(block)
             await self._process.close()
-
-    async def _interrupt(self) -> None:
-        _, frames = self._wire.pack("interrupt_request", {})
-        with contextlib.suppress(zmq.ZMQError):
-            # A kernel that cut this connection would let a send wait for ever.
-            await self._control.send_multipart(frames, flags=zmq.DONTWAIT)
 
     async def _block(self, code: str, output: BlockOutput) -> CodeStatus:
         """Sends the code and collects its output until the kernel has answered."""

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from deepanalyze.datasources.beneath import (
     DIRECTORY,
@@ -19,6 +20,7 @@ from deepanalyze.datasources.beneath import (
 )
 from deepanalyze.errors import InvalidRequest, NotFound
 from deepanalyze.workspace import names
+from deepanalyze.workspace.measuring import tree_bytes
 from deepanalyze.workspace.removal import remove_tree
 from deepanalyze.workspace.usage import DiskUsage
 
@@ -41,6 +43,13 @@ class WorkspaceFile:
     size: int
     modified_at: float
     mime_type: str
+
+
+class Measured(NamedTuple):
+    """`within_quota`: the user keeps no more, here and elsewhere, than may be."""
+
+    size: int
+    within_quota: bool
 
 
 class Workspace:
@@ -181,18 +190,14 @@ class Workspace:
             self._usage.add(self._place, -size)
 
     def size(self) -> int:
-        """Bytes of everything below the root."""
-        with self._opened_root() as root:
-            return (
-                0
-                if root is None
-                else sum(status.st_size for _, status in _files_below(root, "", hidden=True))
-            )
+        """Bytes of everything below the root; at least some for each file and folder."""
+        return tree_bytes(self.root)
 
-    def measure(self) -> bool:
-        """Counts anew what lies in it. False when its user keeps more than may be."""
-        self._usage.measured(self._place, self.size())
-        return not self._usage.exceeded_at(self._place)
+    def measure(self) -> Measured:
+        """Counts anew what lies in it."""
+        size = self.size()
+        self._usage.measured(self._place, size)
+        return Measured(size, not self._usage.exceeded_at(self._place))
 
     def snapshot(self) -> Snapshot:
         """What the files are now, to ask later what code made or changed."""
@@ -211,7 +216,7 @@ class Workspace:
         with self._opened_root() as root:
             if root is None:
                 return found
-            for name, status in _files_below(root, "", hidden=False):
+            for name, status in _files_below(root, ""):
                 if is_own_regular_file(status):
                     found.append((name, status))
                 if len(found) == _MAX_LISTED:
@@ -269,13 +274,11 @@ def _move_in(staged: str, staging: int, file: str, directory: int) -> str:
     raise InvalidRequest(f"the name {file!r} is taken {_MAX_TRIES - 1} times over in this workspace")
 
 
-def _files_below(
-    directory: int, prefix: str, *, hidden: bool, depth: int = 0
-) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below that is no folder. What vanishes, is unreadable or too deep meanwhile is left out."""
+def _files_below(directory: int, prefix: str, *, depth: int = 0) -> Iterator[tuple[str, os.stat_result]]:
+    """What is no folder, not hidden and not too deep. What vanishes or cannot be read meanwhile is left out."""
     with os.scandir(directory) as entries:
         for entry in entries:
-            if not hidden and not names.is_plain(entry.name):
+            if not names.is_plain(entry.name):
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -291,7 +294,7 @@ def _files_below(
             except OSError:
                 continue
             with closing(folder):
-                yield from _files_below(folder, f"{prefix}{entry.name}/", hidden=hidden, depth=depth + 1)
+                yield from _files_below(folder, f"{prefix}{entry.name}/", depth=depth + 1)
 
 
 def _described(name: str, status: os.stat_result) -> WorkspaceFile:

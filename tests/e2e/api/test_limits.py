@@ -125,6 +125,31 @@ async def test_code_that_writes_too_much_ends_the_analysis(models: ModelServer) 
         assert (await ask(client)).status_code == 200
 
 
+@pytest.mark.parametrize("obstinate", [False, True])
+async def test_code_that_goes_on_writing_is_stopped(models: ModelServer, obstinate: bool) -> None:
+    lines = [
+        "import time",
+        "while True:",
+        "    try:",
+        "        open('big.bin', 'ab').write(b'x' * 1_000)",
+        "        time.sleep(0.01)",
+        "    except KeyboardInterrupt:",
+        "        pass" if obstinate else "        raise",
+    ]
+    program = "\n".join(lines)
+    removes = "import os\nos.remove('big.bin')"
+    models.say(*(f"<Code>\n```python\n{code}\n```\n</Code>" for code in (program, removes)), ANSWER)
+    async with (
+        served(scripted(models), max_workspace_bytes_per_user=10_000) as server,
+        server.client() as client,
+    ):
+        [choice] = (await ask(client)).json()["choices"]
+    assert choice["finish_reason"] == "stop"
+    told = choice["message"]["content"]
+    assert "max_workspace_bytes_per_user" in told
+    assert ("Traceback" in told, "session ended" in told) == (not obstinate, obstinate)
+
+
 async def test_a_model_that_tidies_up_may_go_on(models: ModelServer) -> None:
     writes = "<Code>\n```python\nopen('big.bin', 'ab').write(b'x' * 20_000)\n```\n</Code>"
     removes = "<Code>\n```python\nimport os\nos.remove('big.bin')\n```\n</Code>"
