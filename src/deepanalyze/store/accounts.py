@@ -69,9 +69,14 @@ class StoredAccounts:
             found = _belongings(connection, user_id)
             connection.execute(delete(users).where(users.c.id == user_id))  # its keys go with it
             _delete_owned(connection, user_id)
+            self._database.users_gone.add(user_id)  # already here: the next transaction has to know
             return found
 
-        return await commit_change(self._database, work)
+        try:
+            return await commit_change(self._database, work)
+        except Exception:
+            self._database.users_gone.discard(user_id)
+            raise
 
     async def get_user(self, user_id: str) -> User | None:
         return await self._one_user(users.c.id == user_id)

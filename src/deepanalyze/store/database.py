@@ -59,6 +59,8 @@ class Database:
 
     A cancelled caller stops waiting, but what was begun is completed, so no transaction is left half-way on a pooled
     connection.
+
+    `users_gone`: users deleted since the start, whose requests may still be under way.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -66,6 +68,7 @@ class Database:
         self._writer = engine.execution_options(writes=True)
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="store")
         self._write_lock = asyncio.Lock()
+        self.users_gone: set[str] = set()
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, work: Callable[[Connection], T]) -> T:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from deepanalyze.errors import AlreadyExists, DeepAnalyzeError, InternalError, NotFound
+from deepanalyze.errors import AlreadyExists, DeepAnalyzeError, InternalError, InvalidApiKey, NotFound
 
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -53,6 +53,12 @@ def already_exists(what: str, *, param: str | None = None) -> Iterator[None]:
         if _breaks_foreign_key(error):
             raise
         raise AlreadyExists(f"{what} already exists", param=param) from error
+
+
+def check_owner(gone: Container[str], user_id: str | None) -> None:
+    """Within a transaction that adds something of a user. Raises InvalidApiKey when the user was deleted meanwhile."""
+    if user_id in gone:
+        raise InvalidApiKey("the user of this API key was deleted")
 
 
 def _integrity(error: IntegrityError) -> DeepAnalyzeError:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 from deepanalyze.analysis.records import UploadedFile
 from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
-from deepanalyze.store.failures import already_exists
+from deepanalyze.store.failures import already_exists, check_owner
 from deepanalyze.store.models import files
 from deepanalyze.store.paging import older_than
 
@@ -21,6 +21,7 @@ class StoredFiles:
 
     async def add_file(self, file: UploadedFile) -> None:
         def work(connection: Connection) -> None:
+            check_owner(self._database.users_gone, file.owner_id)
             with already_exists(f"the file {file.id!r}"):
                 connection.execute(insert(files).values(asdict(file)))
 

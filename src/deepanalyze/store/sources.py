@@ -10,7 +10,7 @@ from deepanalyze.datasources.repository import SourceStatus, StoredSource
 from deepanalyze.errors import AlreadyExists, NotFound, Stale
 from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
-from deepanalyze.store.failures import already_exists
+from deepanalyze.store.failures import already_exists, check_owner
 from deepanalyze.store.models import data_sources
 
 
@@ -26,6 +26,7 @@ class StoredSources:
 
     async def add(self, source: StoredSource) -> None:
         def work(connection: Connection) -> None:
+            check_owner(self._database.users_gone, source.created_by)
             _check_free(connection, source, known=False)
             with already_exists(f"a data source {source.name!r} ({source.id})", param="name"):
                 connection.execute(insert(data_sources).values(_values(source)))

@@ -17,7 +17,7 @@ from deepanalyze.errors import NotFound, QuotaExceeded
 from deepanalyze.store import models
 from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
-from deepanalyze.store.failures import already_exists
+from deepanalyze.store.failures import already_exists, check_owner
 from deepanalyze.store.paging import older_than
 
 _UNFINISHED = ("queued", "running")
@@ -33,6 +33,7 @@ class StoredThreads:
         of_owner = select(func.count()).where(models.threads.c.owner_id == thread.owner_id)
 
         def work(connection: Connection) -> None:
+            check_owner(self._database.users_gone, thread.owner_id)
             if at_most and (there := connection.execute(of_owner).scalar_one()) >= at_most:
                 raise QuotaExceeded(
                     f"you have {there:,} threads, and each user may have {at_most:,} (max_threads_per_user); delete "
@@ -41,7 +42,7 @@ class StoredThreads:
             with already_exists(f"the thread {thread.id!r}"):
                 _insert(connection, models.threads, [thread])
 
-        await self._database.write(work)
+        await commit_change(self._database, work)
 
     async def get_thread(self, thread_id: str) -> ThreadRecord | None:
         query = select(models.threads).where(models.threads.c.id == thread_id)

@@ -140,4 +140,4 @@ async def test_many_changes_and_reads_at_once_make_one_chain(store: Store, trail
     found = await told(trail)
     assert len(found) == 601
     created = [object_id for action, _, object_id in found if action == "create"]
-    assert sorted(created) == sorted(await store.files.all_file_ids())  # type: ignore[type-var]
+    assert sorted(created) == sorted(file.id for file in await store.files.all_files())  # type: ignore[type-var]
