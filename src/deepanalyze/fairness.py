@@ -14,7 +14,8 @@ _RETRY_AFTER_S = 5.0
 
 
 class FairSlots:
-    """At most `total` slots are held at a time, and at most `per_user` of them by one user.
+    """At most `total` slots are held at a time, and at most `per_user` of them by one user: never all, where there are
+    several, so that who comes next need not wait for what may take an hour.
 
     Who waits is served by max-min fairness: the user who holds the fewest slots goes first, among equals the one who
     was served, or came, the longest time ago; each user's own requests go in their order. For one event loop: the books
@@ -31,7 +32,7 @@ class FairSlots:
         self._total = total
         self._wait_s = wait_s
         self._busy = busy
-        self._per_user = total if per_user is None else min(per_user, total)
+        self._per_user = max(1, min(total - 1, per_user or total))
         self._held: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._served: dict[str, int] = {}  # of users who hold or wait

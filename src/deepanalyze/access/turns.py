@@ -15,7 +15,7 @@ _WITHOUT_POOL = 32  # uses at the same time of a source that tells of no pool
 
 class SourceTurns:
     """A pool serves first come, first served: who asks sixty times at once would keep all others waiting. So no more
-    are let through to it than it has connections, users in turn, and nobody has all of them at a time.
+    are let through to it than it has connections, and users have them in turn.
 
     Args:
         wait_s: how long one waits for a turn.
@@ -42,7 +42,6 @@ class SourceTurns:
     def _made(self, source: StoredSource, size: int) -> FairSlots:
         slots = self._slots[source.id, size] = FairSlots(
             size,
-            per_user=max(1, size - 1),
             wait_s=self._wait_s,
             busy=f"all connections to source {source.name!r} that you may use at the same time were busy for "
             f"{self._wait_s:g} s; try again later",

@@ -45,6 +45,7 @@ from deepanalyze.workspace import Workspace
 T = TypeVar("T")
 
 PARALLEL_FETCHES = 16  # of the whole server, half of them for one user; each may hold a connection and a file
+PARALLEL_TESTS = 4  # they connect before their source has a pool to share
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class SourceAccess(SourceDirectory):
     ) -> None:
         super().__init__(registry, analysts_may_create=analysts_may_create)
         self._fetching = FairSlots(parallel_fetches, per_user=max(1, parallel_fetches // 2))
+        self._testing = FairSlots(PARALLEL_TESTS, per_user=PARALLEL_TESTS // 2)
         self._turns = SourceTurns(registry.defaults.timeouts.acquire_s)
 
     async def test(self, principal: Principal, id_or_name: str, *, deep: bool = False) -> TestResult:
@@ -94,10 +96,11 @@ class SourceAccess(SourceDirectory):
         failure: DeepAnalyzeError | None = None
         try:
             with operation("certify" if deep else "test", source):
-                connector = await self._registry.check_connection(source.id)
-                server = await connector.server_info()
-                if deep and isinstance(connector, SupportsCertificate):
-                    certificate = await connector.certify()
+                async with self._testing.slot(principal.user_id):
+                    connector = await self._registry.check_connection(source.id)
+                    server = await connector.server_info()
+                    if deep and isinstance(connector, SupportsCertificate):
+                        certificate = await connector.certify()
         except DeepAnalyzeError as error:
             failure = error
         latency_ms = round((time.perf_counter() - started) * 1000, 1)

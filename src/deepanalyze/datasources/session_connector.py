@@ -24,6 +24,8 @@ class SessionConnector(DataSourceConnector, Generic[S]):
         super().__init__(config)
         self._open: S | None = None
         self._opening = asyncio.Lock()
+        self._wanted = False  # between `connect` and `disconnect`
+        self._testing = 0  # tests that found it closed
 
     @abstractmethod
     async def _new_session(self) -> S:
@@ -40,27 +42,38 @@ class SessionConnector(DataSourceConnector, Generic[S]):
         return self._open
 
     async def connect(self) -> None:
+        self._wanted = True
+        await self._connect()
+
+    async def _connect(self) -> None:
         async with self._opening:
             if self._open is None:
                 self._open = await self._new_session()
 
     async def disconnect(self) -> None:
+        self._wanted = False
         async with self._opening:
             session, self._open = self._open, None
         if session is not None:
             await session.close()
 
     async def test_connection(self) -> bool:
-        """What was not connected before is not connected afterwards."""
+        """What was not connected before is not connected afterwards, unless somebody connected it meanwhile."""
         connected = self._open is not None
+        self._testing += not connected
         try:
-            await self.connect()
+            await self._connect()
             await self._probe()
         except DeepAnalyzeError as error:
             self.last_error = error
             return False
         finally:
             if not connected:
-                await self.disconnect()
+                await self._end_test()
         self.last_error = None
         return True
+
+    async def _end_test(self) -> None:
+        self._testing -= 1
+        if not self._testing and not self._wanted:
+            await self.disconnect()
