@@ -27,6 +27,7 @@ from deepanalyze.datasources.references import DataReference
 from deepanalyze.sandbox import KernelPool, Sandbox
 from deepanalyze.settings import ModelConfig
 from deepanalyze.store import Store, open_store
+from deepanalyze.workspace import DiskUsage
 from tests.support.canaries import canary
 from tests.support.model_server import ModelServer
 
@@ -63,6 +64,7 @@ class Desk:
     kernels: KernelPool
     analyses: Analyses
     clock: Clock
+    usage: DiskUsage
 
     def request(
         self,
@@ -149,11 +151,12 @@ async def open_desk(
         store = await stack.enter_async_context(open_store(directory / "store.sqlite"))
         registry = await stack.enter_async_context(DataSourceRegistry())
         kernels = await stack.enter_async_context(KernelPool(sandbox, max_kernels=3, idle_s=600, queue_s=30))
-        threads = Threads(store.threads, directory / "threads", ttl_hours=12, clock=clock)
+        usage = DiskUsage()
+        threads = Threads(store.threads, directory / "threads", ttl_hours=12, usage=usage, clock=clock)
         threads.on_delete.append(kernels.close_thread)
         files = Files(store.files, directory / "files", max_bytes=1024**2)
         sources = SourceAccess(registry)
         catalog = await stack.enter_async_context(Catalog(configured, retries=QUICK_RETRIES))
         analyst = Analyst(catalog, sources, files, kernels, limits or LoopLimits())
         analyses = await stack.enter_async_context(Analyses(analyst, threads, store.threads, clock=clock))
-        yield Desk(server, store, registry, sources, files, threads, kernels, analyses, clock)
+        yield Desk(server, store, registry, sources, files, threads, kernels, analyses, clock, usage)

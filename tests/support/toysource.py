@@ -82,8 +82,10 @@ class ToyConnector(EmptySource):
     ) -> Downloaded:
         self.downloading += 1
         self.most_downloading = max(self.most_downloading, self.downloading)
-        if self.meeting is not None:
-            await self.meeting.wait()
-        await asyncio.to_thread(destination.write_text, f"toy\n{path}\n")
-        self.downloading -= 1
+        try:
+            if self.meeting is not None:
+                await self.meeting.wait()
+            await asyncio.to_thread(destination.write_text, f"toy\n{path}\n")
+        finally:
+            self.downloading -= 1
         return Downloaded(destination.stat().st_size)

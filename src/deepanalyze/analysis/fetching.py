@@ -9,6 +9,7 @@ from deepanalyze.accounts import Principal
 from deepanalyze.analysis.manifest import record_fetched
 from deepanalyze.analysis.threads import Threads
 from deepanalyze.datasources.references import DataReference, FetchedFile
+from deepanalyze.errors import Cancelled
 
 
 async def fetch_into_thread(
@@ -20,14 +21,24 @@ async def fetch_into_thread(
 ) -> tuple[str, list[FetchedFile]]:
     """The thread's id and its new files. Without a thread one is made, which goes again when the fetch fails."""
     thread = await threads.open(principal, thread_id)
-    workspace = threads.workspace(thread.id)
     try:
-        fetched = await sources.fetch(principal, reference, workspace)
-        await asyncio.to_thread(record_fetched, workspace, reference, fetched)
+        fetched = await threads.working(thread.id, _fetch(sources, threads, principal, reference, thread.id))
+    except Cancelled:
+        raise
     except BaseException:
         if not thread_id:
             await threads.delete(principal, thread.id)
         raise
+    return thread.id, fetched
+
+
+async def _fetch(
+    sources: SourceAccess, threads: Threads, principal: Principal, reference: DataReference, thread_id: str
+) -> list[FetchedFile]:
+    workspace = threads.workspace(thread_id)
+    try:
+        fetched = await sources.fetch(principal, reference, workspace)
+        await asyncio.to_thread(record_fetched, workspace, reference, fetched)
     finally:
         await asyncio.to_thread(workspace.measure)
-    return thread.id, fetched
+    return fetched

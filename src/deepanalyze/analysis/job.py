@@ -83,6 +83,7 @@ class Job:
         self._followers = 0
         self._task: asyncio.Task[None] | None = None
         self._cancelled_because: str | None = None
+        self._begun = False
         self._storing = False
         self._text: list[str] = []
         self._next_message = 0
@@ -107,7 +108,10 @@ class Job:
         if self._task is None or self._storing or self._cancelled_because is not None:
             return False
         self._cancelled_because = because
-        return self._task.cancel()
+        if self._begun:
+            self._task.cancel()
+        # Otherwise `run` finds the reason: a task that is cancelled before its first step never takes it.
+        return True
 
     def cancel_if_unfollowed(self) -> None:
         if not (self.background or self._followers or self._line.followers):
@@ -124,7 +128,11 @@ class Job:
         asyncio.get_running_loop().call_later(UNFOLLOWED_S, self.cancel_if_unfollowed)
 
     async def run(self) -> None:
+        self._begun = True
         structlog.contextvars.bind_contextvars(thread_id=self.thread_id, analysis_id=self.id)
+        if self._cancelled_because is not None:
+            await self._store(self._failed_because_cancelled())
+            return
         async with AsyncExitStack() as held:
             try:
                 await self._wait_for_turn(held)

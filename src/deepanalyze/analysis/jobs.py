@@ -61,6 +61,7 @@ class Analyses:
         if interrupted := await self._repository.interrupt_unfinished(int(self._clock())):
             log.warning("a crash interrupted analyses", analyses=interrupted)
         self._threads.on_delete.insert(0, self._end_all_of)
+        self._threads.in_use = lambda thread_id: self.status(thread_id) == "running"
         return self
 
     async def __aexit__(
@@ -80,6 +81,7 @@ class Analyses:
             return await self._started(request)
         finally:
             self._starting[user_id] -= 1
+            self._starting += Counter()  # drops those at 0
 
     async def _started(self, request: AnalysisRequest) -> Job:
         thread = await self._threads.open(request.principal, request.thread_id)

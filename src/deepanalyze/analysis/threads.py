@@ -6,19 +6,23 @@ import asyncio
 import builtins
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import structlog
 
 from deepanalyze.accounts import Principal
 from deepanalyze.analysis.paging import Page, decode_cursor, page
 from deepanalyze.analysis.records import MessageRecord, ThreadRecord, ThreadRepository
+from deepanalyze.analysis.running import RunningWork
 from deepanalyze.audit import changing, note
-from deepanalyze.errors import DeepAnalyzeError, NotFound
+from deepanalyze.errors import NotFound
 from deepanalyze.workspace import DiskUsage, Workspace, sandbox_uid
 from deepanalyze.workspace.removal import remove_tree
+
+T = TypeVar("T")
 
 _HOUR_S = 60 * 60
 
@@ -43,6 +47,7 @@ class Threads:
     """A thread's directory holds `work`, which its code sees, and `staging`, which it does not.
 
     `on_delete` is called, one after another, before a thread's files and rows go: whoever uses them ends that there.
+    What `in_use` says is used does not expire.
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class Threads:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.on_delete: list[Callable[[str], Awaitable[object]]] = []
+        self.in_use: Callable[[str], bool] = lambda thread_id: False
+        self._work = RunningWork()
         self._repository = repository
         self._directory = directory
         self._ttl_s = int(ttl_hours * _HOUR_S)
@@ -76,15 +83,19 @@ class Threads:
         thread = ThreadRecord(
             f"thread-{secrets.token_hex(12)}", principal.user_id, now, now, now + self._ttl_s
         )
-        with changing("create", "thread", thread.id):
-            await asyncio.to_thread(self.workspace(thread.id).create)
-            try:
-                await self._repository.add_thread(thread, at_most=self._max_per_user)
-            except DeepAnalyzeError:
-                await asyncio.to_thread(remove_tree, self._directory / thread.id)
-                raise
-        self._usage.register(thread.id, thread.owner_id)
+        await asyncio.shield(asyncio.ensure_future(self._make(thread)))  # wholly, or not at all
         return thread
+
+    async def _make(self, thread: ThreadRecord) -> None:
+        self._usage.register(thread.id, thread.owner_id)
+        with changing("create", "thread", thread.id):
+            try:
+                await asyncio.to_thread(self.workspace(thread.id).create)
+                await self._repository.add_thread(thread, at_most=self._max_per_user)
+            except BaseException:
+                await asyncio.to_thread(remove_tree, self._directory / thread.id)
+                self._usage.forget(thread.id)
+                raise
 
     async def get(self, principal: Principal, thread_id: str) -> ThreadRecord:
         """Counts as a use of the thread. Raises NotFound, also for what belongs to others."""
@@ -119,6 +130,10 @@ class Threads:
         thread = await self.get(principal, thread_id)
         await self._remove(thread.id)
 
+    async def working(self, thread_id: str, work: Coroutine[Any, Any, T]) -> T:
+        """What the work on the thread's files returns. Raises Cancelled when the thread is deleted meanwhile."""
+        return await self._work.run(thread_id, work)
+
     @property
     def ttl_hours(self) -> float:
         return self._ttl_s / _HOUR_S
@@ -133,12 +148,18 @@ class Threads:
         now = int(self._clock())
         if unused_hours is not None:
             now += self._ttl_s - int(unused_hours * _HOUR_S)
-        expired = [thread.id for thread in await self._repository.expired_threads(now)]
         removed = []
-        for thread_id in expired:
-            if await self._remove_or_warn(thread_id):
-                removed.append(thread_id)
+        for thread in await self._repository.expired_threads(now):
+            if await self._is_unused(thread.id, now) and await self._remove_or_warn(thread.id):
+                removed.append(thread.id)
         return removed
+
+    async def _is_unused(self, thread_id: str, now: int) -> bool:
+        """Asked for each anew: removing those before it took its time."""
+        if self.in_use(thread_id) or self._work.runs_in(thread_id):
+            return False
+        thread = await self._repository.get_thread(thread_id)
+        return thread is not None and thread.expires_at <= now
 
     async def take_stock(self) -> int:
         """Called once at start: measures every workspace, removes directories whose thread is gone, and in the others
@@ -167,6 +188,7 @@ class Threads:
     async def end(self, thread_ids: Iterable[str]) -> None:
         """Ends what uses these threads, and leaves them there."""
         for thread_id in thread_ids:
+            await self._work.end(thread_id)
             for tell in self.on_delete:
                 await tell(thread_id)
 

@@ -22,7 +22,7 @@ async def upload_from_thread(
 ) -> DataItem:
     """The item written, which remembers thread and request as metadata of its own."""
     thread = await threads.get(principal, thread_id)
-    return await sources.upload(
+    upload = sources.upload(
         principal,
         source_id,
         threads.workspace(thread.id),
@@ -31,3 +31,4 @@ async def upload_from_thread(
         overwrite=overwrite,
         metadata={"deepanalyze_thread": thread.id, "deepanalyze_request": request_id},
     )
+    return await threads.working(thread.id, upload)
