@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from deepanalyze.access import SourceAccess
-from deepanalyze.accounts import AccountRepository, Accounts, FailedAttempts, RequestRate
+from deepanalyze.accounts import AccountRepository, Accounts, FailedAttempts, RequestRate, Sessions
 from deepanalyze.accounts.exposure import only_first_key
 from deepanalyze.administration import Administration, connections
 from deepanalyze.analysis.files import Files
@@ -59,6 +59,7 @@ class Runtime:
     accounts: Accounts
     attempts: FailedAttempts
     request_rate: RequestRate
+    sessions: Sessions
     administration: Administration
     sources: SourceAccess
     files: Files
@@ -140,6 +141,7 @@ async def open_runtime(
         await files.take_stock()
         await threads.take_stock()
 
+        sessions = Sessions()
         sources = SourceAccess(registry, analysts_may_create=settings.analysts_may_create)
         models = await stack.enter_async_context(
             Catalog(settings.configured_models, Profiler(), retries=source_defaults(settings).retries)
@@ -158,7 +160,8 @@ async def open_runtime(
             accounts=accounts,
             attempts=FailedAttempts(settings.auth_failures_per_minute),
             request_rate=RequestRate(settings.requests_per_minute),
-            administration=Administration(accounts, registry, threads, files),
+            sessions=sessions,
+            administration=Administration(accounts, sessions, registry, threads, files),
             sources=sources,
             files=files,
             threads=threads,

@@ -20,6 +20,7 @@ from deepanalyze.accounts.service import (
     check_user_name,
     is_user_id,
 )
+from deepanalyze.accounts.sessions import Sessions
 
 __all__ = [
     "ADMIN_NAME",
@@ -34,6 +35,7 @@ __all__ = [
     "Principal",
     "RequestRate",
     "Role",
+    "Sessions",
     "User",
     "check_user_name",
     "is_user_id",

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
-from deepanalyze.accounts import Accounts, ApiKey, Belongings, Grant, Role, User
+from deepanalyze.accounts import Accounts, ApiKey, Belongings, Grant, Role, Sessions, User
 from deepanalyze.administration.granting import EVERY, checked_grants, narrowed, new_users_grants
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.threads import Threads
@@ -34,9 +35,15 @@ class Administration:
     """Asks nobody who is asking: its callers have made sure that an administrator is."""
 
     def __init__(
-        self, accounts: Accounts, registry: DataSourceRegistry, threads: Threads, files: Files
+        self,
+        accounts: Accounts,
+        sessions: Sessions,
+        registry: DataSourceRegistry,
+        threads: Threads,
+        files: Files,
     ) -> None:
         self._accounts = accounts
+        self._sessions = sessions
         self._registry = registry
         self._threads = threads
         self._files = files
@@ -77,7 +84,7 @@ class Administration:
         user = await self._accounts.user(id_or_name)
         await self._accounts.check_removable(user)
         await self._threads.end((await self._accounts.belongings(user)).threads)
-        await asyncio.shield(self._remove(user))
+        await asyncio.shield(self._remove(user, asyncio.current_task()))
         return user
 
     async def keys(self, user: str | None = None) -> Sequence[tuple[ApiKey, User]]:
@@ -113,6 +120,7 @@ class Administration:
 
     async def revoke_key(self, key_id: str) -> None:
         await self._accounts.revoke_key(key_id)
+        self._sessions.end_key(key_id, but=asyncio.current_task())
         log.info("API key revoked", key_id=key_id)
 
     async def _with_new_user(self, wanted: NewKey) -> tuple[ApiKey, User, str]:
@@ -133,9 +141,10 @@ class Administration:
         log.info("API key made, with its user", key_id=stored.id, key_user_id=user.id)
         return stored, user, key
 
-    async def _remove(self, user: User) -> None:
+    async def _remove(self, user: User, asking: asyncio.Task[Any] | None) -> None:
         """Not to be cancelled half-way: what runs here would go on using what the store no longer has."""
         gone = await self._accounts.delete_user(user)
+        self._sessions.end_user(user.id, but=asking)
         log.info("user deleted", deleted_user_id=user.id, **_counts(gone))
         for source_id in gone.sources:
             with contextlib.suppress(NotFound):

@@ -68,6 +68,10 @@ class Analyses:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._threads.on_delete.remove(self._end_all_of)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Ends those that run and wait; their last event tells that the server was stopped."""
         await self._end([job for line in self._lines.values() for job in line.jobs], SERVER_STOPPED)
 
     async def start(self, request: AnalysisRequest) -> Job:

@@ -66,6 +66,7 @@ def create_app(services: Services) -> FastAPI:
                 accounts=services.accounts,
                 attempts=services.attempts,
                 rate=services.request_rate,
+                sessions=services.sessions,
                 open_metrics=services.settings.metrics_open,
             ),
         ],

@@ -11,7 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deepanalyze.accounts import Accounts, FailedAttempts, Principal, RequestRate
+from deepanalyze.accounts import Accounts, FailedAttempts, Principal, RequestRate, Sessions
 from deepanalyze.errors import InvalidApiKey, PermissionDenied
 from deepanalyze.logging import bind_request
 
@@ -33,12 +33,14 @@ class Authentication:
         accounts: Accounts,
         attempts: FailedAttempts,
         rate: RequestRate,
+        sessions: Sessions,
         open_metrics: bool,
     ) -> None:
         self._app = app
         self._accounts = accounts
         self._attempts = attempts
         self._rate = rate
+        self._sessions = sessions
         self._open_metrics = open_metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,6 +49,9 @@ class Authentication:
             scope["state"]["principal"] = principal
             bind_request(scope["state"]["request_id"], principal.user_id)
             self._rate.take(principal)
+            with self._sessions.of(principal):
+                await self._app(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
     def _needs_key(self, scope: Scope) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from deepanalyze.access import SourceAccess
-    from deepanalyze.accounts import Accounts, FailedAttempts, RequestRate
+    from deepanalyze.accounts import Accounts, FailedAttempts, RequestRate, Sessions
     from deepanalyze.administration import Administration
     from deepanalyze.analysis.files import Files
     from deepanalyze.analysis.jobs import Analyses
@@ -29,6 +29,8 @@ class Services(Protocol):
     def attempts(self) -> FailedAttempts: ...
     @property
     def request_rate(self) -> RequestRate: ...
+    @property
+    def sessions(self) -> Sessions: ...
     @property
     def administration(self) -> Administration: ...
     @property

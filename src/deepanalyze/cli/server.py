@@ -71,6 +71,9 @@ async def running(settings: Settings, listener: socket.socket) -> AsyncIterator[
             yield Running(url=url, runtime=runtime)
         finally:
             server.should_exit = True
+            await (
+                runtime.analyses.stop()
+            )  # so that who follows one is told its end, before the connections go
             await serving
 
 

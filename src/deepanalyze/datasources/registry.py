@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Sequence
 from typing import Any, Literal, Self
+from weakref import WeakValueDictionary
 
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
 from deepanalyze.datasources.capabilities import PoolStats
@@ -57,6 +58,7 @@ class DataSourceRegistry:
         self._sources: dict[str, StoredSource] = {}
         self._reserved = Reservations()
         self._live = LiveConnectors()
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.metadata = MetadataCache(metadata_ttl_s)
         self._log = logging.getLogger(__name__)
 
@@ -132,11 +134,18 @@ class DataSourceRegistry:
         expected_version: int | None = None,
     ) -> StoredSource:
         """Validates the whole, connects when the config changes (unless told not to), then stores; what fails changes
-        nothing. What uses the source goes on with the new connector; the old one is closed.
+        nothing. What uses the source goes on with the new connector; the old one is closed. Changes of one source are
+        made one after another.
 
         Raises NotFound, PermissionDenied for a declared source, Stale where the version is another, AlreadyExists for a
         taken name, and as `register_data_source`.
         """
+        async with self._changing.setdefault(self.stored(id_or_name).id, asyncio.Lock()):
+            return await self._update(id_or_name, change, expected_version)
+
+    async def _update(
+        self, id_or_name: str, change: SourceChange, expected_version: int | None
+    ) -> StoredSource:
         known = self.stored(id_or_name)
         self._check_not_declared(known)
         check_version(known, expected_version)
