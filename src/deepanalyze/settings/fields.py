@@ -34,8 +34,8 @@ from deepanalyze.settings.values import (
 ENV_PREFIX = "DEEPANALYZE_"
 # Of the commands that ask a running server; not settings of a server, but nothing unknown either.
 CLIENT_VARIABLES: Mapping[str, str] = {
-    "DEEPANALYZE_SERVER": "the URL of the server that commands such as `deepanalyze sources` ask; without it they open "
-    "the data directory themselves, or ask the running server that holds it",
+    "DEEPANALYZE_SERVER": "the URL of the server that commands such as `deepanalyze sources` ask, unless `--data-dir` "
+    "or `--config` is given; without it they open the data directory themselves, or ask the running server that holds it",
     "DEEPANALYZE_URL": "the same, where DEEPANALYZE_SERVER is not set",
     "DEEPANALYZE_API_KEY": "the API key that they show that server",
     "DEEPANALYZE_API_KEY_FILE": "the file that holds it, where DEEPANALYZE_API_KEY is not set",

@@ -27,7 +27,8 @@ _GIVE_A_KEY = "pass --api-key-file or --api-key, or set DEEPANALYZE_API_KEY_FILE
 async def opened(where: Where) -> AsyncIterator[httpx.AsyncClient]:
     """The server that is named; else the data directory, or the running server that holds it."""
     async with AsyncExitStack() as stack:
-        client = _remote(where.server, where.key()) if where.server else await _local(stack, where)
+        server = where.url()
+        client = await _local(stack, where) if server is None else _remote(server, where.key())
         yield await stack.enter_async_context(client)
 
 
