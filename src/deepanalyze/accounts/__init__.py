@@ -15,7 +15,6 @@ from deepanalyze.accounts.records import (
 from deepanalyze.accounts.service import (
     ADMIN_NAME,
     KEY_PREFIX,
-    MIN_CONFIGURED_KEY_LENGTH,
     Accounts,
     check_user_name,
     is_user_id,
@@ -24,7 +23,6 @@ from deepanalyze.accounts.service import (
 __all__ = [
     "ADMIN_NAME",
     "KEY_PREFIX",
-    "MIN_CONFIGURED_KEY_LENGTH",
     "AccountRepository",
     "Accounts",
     "ApiKey",
