@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.cli import KEY, Done, good, one_line, serving
-from tests.support.processes import run
+from tests.support.processes import run, started
 from tests.support.server import NO_TLS, bearer
 
 
@@ -73,3 +73,16 @@ def test_users_and_keys_of_a_data_directory_that_nobody_serves(tmp_path: Path, d
     good(ask("users", "add", "ada"))
     assert json.loads(good(ask("keys", "create", "laptop", "--user", "ada", "--json")))["key"]
     one_line(ask("users", "remove", "admin", "--yes"), 1, "last administrator")
+
+
+def test_the_first_key_is_made_by_a_server_which_shows_it_and_by_no_command(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    with serving(tmp_path, data_dir):
+        pass
+    local = ("--json", "--data-dir", str(data_dir))
+    assert json.loads(good(run(tmp_path, "keys", "list", *local))) == []
+    made = json.loads(good(run(tmp_path, "audit", "list", "--action", "create", *local)))
+    assert [record["object_type"] for record in made] == ["user"]
+    with started(tmp_path, "serve", "--port", "0", "--data-dir", str(data_dir)) as server:
+        server.until("shown only now")

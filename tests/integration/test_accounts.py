@@ -142,6 +142,11 @@ async def test_a_configured_key_is_an_admins_as_long_as_it_is_configured(
         await restarted.authenticate(CONFIGURED)
 
 
+async def test_where_no_key_is_to_be_made_none_is(accounts: Accounts, store: Store) -> None:
+    assert await accounts.ensure_admin(None, make_key=False) is None
+    assert (await store.accounts.list_users(), await store.accounts.list_keys()) == ([], [])
+
+
 @pytest.mark.parametrize("name", ["", " ", "a b", "-x", "x" * 65, "a\n", "../x"])
 async def test_a_users_name_must_be_plain(accounts: Accounts, name: str) -> None:
     with pytest.raises(InvalidRequest) as raised:

@@ -182,13 +182,13 @@ class Accounts:
         with changing("revoke", "api_key", key.id, user_id=key.user_id, name=key.name):
             await self._repository.revoke_key(key.id, self._now())
 
-    async def ensure_admin(self, configured_key: str | None) -> str | None:
+    async def ensure_admin(self, configured_key: str | None, *, make_key: bool = True) -> str | None:
         """Called at start: makes sure that an admin can come in.
 
         With a configured key that one is valid from now on. Without, and without any other usable admin key,
-        makes one and returns it, to be shown once.
+        makes one and returns it, to be shown once; not with `make_key` false, where nobody would see it.
         """
-        if configured_key is None and await self._some_admin_has_a_key():
+        if configured_key is None and (not make_key or await self._some_admin_has_a_key()):
             return None
         admin = await self._first_admin()
         if configured_key is not None:
