@@ -32,6 +32,11 @@ def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
     assert "keys create" in good(ask("users", "add", "ada", "--grant", "*:write"))
     one_line(ask("users", "add", "ada"), 1, "'ada'", "already exists", "(request ")
     one_line(ask("users", "edit", "ada"), 1, "--role")
+    for wrong in (
+        ask("users", "edit", "ada", "--grant", "*", "--no-grants"),
+        ask("keys", "create", "laptop", "--user", "eve", "--role", "boss"),
+    ):
+        assert (wrong.returncode, wrong.stdout) == (2, "")
     one_line(ask("users", "edit", "a/b", "--no-grants"), 1, "'a/b'")
     changed = json.loads(good(ask("users", "edit", "ada", "--role", "admin", "--no-grants", "--json")))
     assert (changed["role"], changed["grants"]) == ("admin", [])
@@ -59,8 +64,8 @@ def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
     one_line(ask("users", "remove", "bob"), 1, "--yes")
     assert json.loads(good(ask("users", "remove", "bob", "--yes", "--json")))["deleted"] is True
     one_line(ask("users", "remove", "bob", "--yes"), 1, "'bob'")
-    wrong = run(tmp_path, "users", "list", DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY="wrong")
-    one_line(wrong, 1, "not valid")
+    refused = run(tmp_path, "users", "list", DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY="wrong")
+    one_line(refused, 1, "not valid")
 
 
 def test_users_and_keys_of_a_data_directory_that_nobody_serves(tmp_path: Path, data_dir: Path) -> None:
