@@ -64,9 +64,8 @@ async def _local(stack: AsyncExitStack, where: Where) -> httpx.AsyncClient:
 
     settings = load_settings({"data_dir": where.data_dir}, where.config)
     configure_logging("error", settings.log_format)
-    if not DataDir(
-        settings.data_dir
-    ).store.exists():  # a first start shows the admin key, which is `serve`'s to do
+    # A first start shows the admin key, which is `serve`'s to do
+    if not DataDir(settings.data_dir).store.exists():
         raise StartupError(
             f"there is no DeepAnalyze in {settings.data_dir}: start `deepanalyze serve` once, choose another directory "
             "with --data-dir, or name a server with --server (or DEEPANALYZE_SERVER)"
