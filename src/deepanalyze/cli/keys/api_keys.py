@@ -33,7 +33,7 @@ async def create(
     ],
     role: Annotated[
         RoleName | None,
-        typer.Option("--role", help="What a user that is made is.", show_default="analyst"),
+        typer.Option("--role", help="Of a user that is made: analyst or admin.", show_default="analyst"),
     ] = None,
     sources: Annotated[
         list[str] | None,
