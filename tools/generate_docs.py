@@ -105,7 +105,7 @@ def _command(name: str, command: Any, level: int) -> str:
 def _written(param: Any) -> str:
     if param.param_type_name == "argument":
         return f"`{(param.metavar or param.name).upper()}`"
-    return ", ".join(f"`{flag}`" for flag in param.opts)
+    return f"`{param.opts[0]}`"  # other names of an option are old ones
 
 
 def _shown_default(param: Any) -> str:

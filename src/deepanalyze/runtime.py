@@ -73,18 +73,19 @@ class Runtime:
     sandbox: Sandbox
     registry: DataSourceRegistry
     configured: Configured
-    new_admin_key: str | None  # set when the first start made one; shown once, stored nowhere
+    new_admin_key: str | None  # set when this start made one; shown once, stored nowhere
 
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, *, base_url: str | None = None, beyond: str | None = None
+    settings: Settings, *, base_url: str | None = None, beyond: str | None = None, first_key: bool = False
 ) -> AsyncIterator[Runtime]:
     """Opens everything. Raises StartupError (ConfigurationError for settings) when a part cannot be had.
 
     Args:
         base_url: how clients reach the server, where the port is only known after it was bound.
         beyond: the address that others can reach, when the server listens on more than this machine's own.
+        first_key: whether an administrator's key is made where none works; who asks for it shows `new_admin_key`.
     """
     url = base_url or settings.url()
     async with AsyncExitStack() as stack:
@@ -119,7 +120,7 @@ async def open_runtime(
             await _check_that_a_key_was_chosen(users, beyond)
         accounts = Accounts(users)
         async with acting(audit):
-            new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key))
+            new_admin_key = await accounts.ensure_admin(_revealed(settings.admin_api_key), make_key=first_key)
 
         kernels = await stack.enter_async_context(
             KernelPool(

@@ -21,7 +21,7 @@ USERS = ("user-" + "0" * 24, "user-" + "1" * 24)
 @pytest.fixture
 async def data_dir(tmp_path: Path) -> Path:
     directory = tmp_path / "data"
-    async with open_runtime(Settings(data_dir=directory)) as runtime:
+    async with open_runtime(Settings(data_dir=directory), first_key=True) as runtime:
         await fill(runtime.audit)
     return directory
 

@@ -51,6 +51,18 @@ def test_server_and_key_have_several_names(home: Path, url: str) -> None:
         assert [source["name"] for source in json.loads(good(done))] == ["files"]
 
 
+def test_a_directory_on_the_command_line_comes_before_the_servers_variable(home: Path, url: str) -> None:
+    (home / "other.toml").write_text('data_dir = "other"\n')
+    for option in (("--data-dir", "other"), ("--config", "other.toml")):
+        asked = run(home, "sources", "remove", "files", "--yes", *option, **named(url))
+        one_line(asked, 2, "there is no DeepAnalyze in", str(home / "other"))
+        one_line(
+            run(home, "sources", "list", "--server", url, *option), 2, "--server", "--data-dir", "--config"
+        )
+    one_line(run(home, "sources", "list", "--server", "", **named(url)), 2, "--server ''", "http")
+    good(run(home, "sources", "show", "files", **named(url)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -101,6 +113,7 @@ def test_names_of_sources_are_completed(home: Path, url: str) -> None:
     assert completed("sources show x", **named(url)) == []
     assert completed("users remove ", **named(url)) == ["admin"]
     assert completed("sources show ") == []
+    assert completed("sources show --data-dir other ", **named(url)) == []
     assert completed("sources show ", **{**named(url), "DEEPANALYZE_API_KEY": "wrong"}) == []
     assert completed("sources show ", **named("http://127.0.0.1:1")) == []
 

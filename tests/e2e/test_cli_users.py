@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.cli import KEY, Done, good, one_line, serving
-from tests.support.processes import run
+from tests.support.processes import run, started
 from tests.support.server import NO_TLS, bearer
 
 
@@ -32,6 +32,11 @@ def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
     assert "keys create" in good(ask("users", "add", "ada", "--grant", "*:write"))
     one_line(ask("users", "add", "ada"), 1, "'ada'", "already exists", "(request ")
     one_line(ask("users", "edit", "ada"), 1, "--role")
+    for wrong in (
+        ask("users", "edit", "ada", "--grant", "*", "--no-grants"),
+        ask("keys", "create", "laptop", "--user", "eve", "--role", "boss"),
+    ):
+        assert (wrong.returncode, wrong.stdout) == (2, "")
     one_line(ask("users", "edit", "a/b", "--no-grants"), 1, "'a/b'")
     changed = json.loads(good(ask("users", "edit", "ada", "--role", "admin", "--no-grants", "--json")))
     assert (changed["role"], changed["grants"]) == ("admin", [])
@@ -59,8 +64,8 @@ def test_users_keys_and_threads_of_a_server(tmp_path: Path, url: str) -> None:
     one_line(ask("users", "remove", "bob"), 1, "--yes")
     assert json.loads(good(ask("users", "remove", "bob", "--yes", "--json")))["deleted"] is True
     one_line(ask("users", "remove", "bob", "--yes"), 1, "'bob'")
-    wrong = run(tmp_path, "users", "list", DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY="wrong")
-    one_line(wrong, 1, "not valid")
+    refused = run(tmp_path, "users", "list", DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY="wrong")
+    one_line(refused, 1, "not valid")
 
 
 def test_users_and_keys_of_a_data_directory_that_nobody_serves(tmp_path: Path, data_dir: Path) -> None:
@@ -73,3 +78,16 @@ def test_users_and_keys_of_a_data_directory_that_nobody_serves(tmp_path: Path, d
     good(ask("users", "add", "ada"))
     assert json.loads(good(ask("keys", "create", "laptop", "--user", "ada", "--json")))["key"]
     one_line(ask("users", "remove", "admin", "--yes"), 1, "last administrator")
+
+
+def test_the_first_key_is_made_by_a_server_which_shows_it_and_by_no_command(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    with serving(tmp_path, data_dir):
+        pass
+    local = ("--json", "--data-dir", str(data_dir))
+    assert json.loads(good(run(tmp_path, "keys", "list", *local))) == []
+    made = json.loads(good(run(tmp_path, "audit", "list", "--action", "create", *local)))
+    assert [record["object_type"] for record in made] == ["user"]
+    with started(tmp_path, "serve", "--port", "0", "--data-dir", str(data_dir)) as server:
+        server.until("shown only now")

@@ -1,9 +1,11 @@
 """Declared sources and users in force: in the API, beside the stored ones, at rest and after a reload."""
 
 import asyncio
+import json
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,15 @@ async def test_the_audit_trail_tells_of_the_start_and_of_each_reload(write: Writ
         assert first == {**file, **nothing, **changed, "outcome": "ok"}
         changed = {"users_changed": ["ada"], "sources_removed": ["far"]}
         assert second == {**file, **nothing, **changed, "outcome": "ok"}
+
+
+async def test_what_the_file_declares_is_in_force_when_the_audit_trail_durably_says_so(write: Write) -> None:
+    async with server(write("")) as live:
+        write(UNREACHABLE)
+        await live.runtime.configured.apply()
+        with closing(sqlite3.connect(live.runtime.settings.data_dir / "store.sqlite")) as beside:
+            [record] = beside.execute("SELECT details FROM audit_records WHERE action = 'configure'")
+    assert json.loads(record[0])["sources_added"] == ["far"]
 
 
 async def test_a_broken_file_leaves_all_as_it_was_and_is_told(write: Write) -> None:

@@ -44,7 +44,7 @@ def _of_name(name: str | None) -> list[Problem]:
     try:
         check_name(name, param="name")
     except InvalidRequest as error:
-        return [Problem("name", error.message)]
+        return [Problem("name", error.message.removeprefix("name "))]
     return []
 
 

@@ -15,7 +15,6 @@ from deepanalyze.accounts.records import (
 from deepanalyze.accounts.service import (
     ADMIN_NAME,
     KEY_PREFIX,
-    MIN_CONFIGURED_KEY_LENGTH,
     Accounts,
     check_user_name,
     is_user_id,
@@ -25,7 +24,6 @@ from deepanalyze.accounts.sessions import Sessions
 __all__ = [
     "ADMIN_NAME",
     "KEY_PREFIX",
-    "MIN_CONFIGURED_KEY_LENGTH",
     "AccountRepository",
     "Accounts",
     "ApiKey",

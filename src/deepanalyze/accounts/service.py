@@ -25,7 +25,6 @@ from deepanalyze.accounts.records import (
 )
 from deepanalyze.audit import changing
 from deepanalyze.errors import (
-    ConfigurationError,
     DeepAnalyzeError,
     InvalidApiKey,
     InvalidRequest,
@@ -39,7 +38,6 @@ ADMIN_NAME = "admin"
 KEY_PREFIX = "sk-da-"
 KEY_BYTES = 32
 FIRST_KEY_NAME = "made at first start"
-MIN_CONFIGURED_KEY_LENGTH = 16
 TOUCH_INTERVAL_S = 60
 _SHOWN_CHARACTERS = len(KEY_PREFIX) + 4
 _GENERATED_ID = re.compile(r"user-[0-9a-f]{24}")
@@ -184,17 +182,13 @@ class Accounts:
         with changing("revoke", "api_key", key.id, user_id=key.user_id, name=key.name):
             await self._repository.revoke_key(key.id, self._now())
 
-    async def ensure_admin(self, configured_key: str | None) -> str | None:
+    async def ensure_admin(self, configured_key: str | None, *, make_key: bool = True) -> str | None:
         """Called at start: makes sure that an admin can come in.
 
         With a configured key that one is valid from now on. Without, and without any other usable admin key,
-        makes one and returns it, to be shown once.
+        makes one and returns it, to be shown once; not with `make_key` false, where nobody would see it.
         """
-        if configured_key is not None and len(configured_key) < MIN_CONFIGURED_KEY_LENGTH:
-            raise ConfigurationError(
-                f"the admin API key must have at least {MIN_CONFIGURED_KEY_LENGTH} characters"
-            )
-        if configured_key is None and await self._some_admin_has_a_key():
+        if configured_key is None and (not make_key or await self._some_admin_has_a_key()):
             return None
         admin = await self._first_admin()
         if configured_key is not None:

@@ -1,7 +1,7 @@
 """The audit trail: who did what, in a chain of records that tells when one was changed or taken out."""
 
 from deepanalyze.audit.chain import Chain
-from deepanalyze.audit.context import Origin, begin_change, bound, note
+from deepanalyze.audit.context import Origin, bound, note
 from deepanalyze.audit.deeds import Deed, acting, batch_of_change, changing
 from deepanalyze.audit.records import Action, AuditRepository, Entry, Mark, Outcome, Record, Wanted
 from deepanalyze.audit.statements import StatementMode
@@ -24,7 +24,6 @@ __all__ = [
     "Wanted",
     "acting",
     "batch_of_change",
-    "begin_change",
     "bound",
     "changing",
     "note",

@@ -99,12 +99,6 @@ def bound(origin: Origin) -> Iterator[None]:
         _origin.reset(token)
 
 
-def begin_change() -> None:
-    """Called before anything is changed. Raises InternalError while the trail could not tell of it."""
-    if (origin := _origin.get()) is not None:
-        origin.trail.check()
-
-
 def note(action: Action, outcome: Outcome = "ok", *, change: bool = False, **told: Any) -> None:
     """What `Origin.entry` takes. Outside of any origin (a library's use, a test) nothing is noted."""
     if (origin := _origin.get()) is not None:

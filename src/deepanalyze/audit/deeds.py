@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepanalyze.audit.batch import Batch
-from deepanalyze.audit.context import Origin, begin_change, bound, current_origin, note
+from deepanalyze.audit.context import Origin, bound, current_origin, note
 from deepanalyze.audit.records import Action, Entry, ObjectType, Outcome
 from deepanalyze.audit.trail import AuditTrail
 from deepanalyze.errors import DeepAnalyzeError, PermissionDenied
@@ -47,8 +47,8 @@ class Deed:
         """
         token = _change_under_way.set(self) if self.change else None
         try:
-            if self.change:
-                begin_change()
+            if self.change and (origin := current_origin()) is not None:
+                origin.trail.check()
             yield self.facts
         except BaseException as error:
             self.error = error

@@ -14,9 +14,8 @@ def main() -> None:
             print("deepanalyze: standard input, output and error have to be open", file=sys.stderr)
         raise SystemExit(2)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # for terminals that know fewer characters than sources
+        # For terminals that know fewer characters than sources
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from deepanalyze.cli.app import app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,3 +14,8 @@ ConfigFile = Annotated[
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the server keeps its state.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
+
+
+class RoleName(StrEnum):
+    ANALYST = "analyst"
+    ADMIN = "admin"

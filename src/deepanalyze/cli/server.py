@@ -62,7 +62,7 @@ async def running(settings: Settings, listener: socket.socket) -> AsyncIterator[
     from deepanalyze.runtime import open_runtime
 
     url = settings.url(listener.getsockname()[1])
-    async with open_runtime(settings, base_url=url, beyond=_beyond(listener)) as runtime:
+    async with open_runtime(settings, base_url=url, beyond=_beyond(listener), first_key=True) as runtime:
         server = HttpServer(create_app(runtime))
         serving = asyncio.create_task(server.serve([listener]), name="http-server")
         try:

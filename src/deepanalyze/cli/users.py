@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from deepanalyze.cli.client import Asker, asks, below
 from deepanalyze.cli.client.completion import names_of
-from deepanalyze.cli.options import Yes
+from deepanalyze.cli.options import RoleName, Yes
 from deepanalyze.cli.prompting import confirm
 from deepanalyze.cli.shown import Shown, said
 from deepanalyze.errors import DeepAnalyzeError
@@ -34,11 +33,6 @@ GrantsOption = Annotated[
         metavar="SOURCE",
     ),
 ]
-
-
-class RoleName(StrEnum):
-    ANALYST = "analyst"
-    ADMIN = "admin"
 
 
 @users.command("list")
@@ -78,6 +72,8 @@ async def edit(
     no_grants: Annotated[bool, typer.Option("--no-grants", help="Take all grants away.")] = False,
 ) -> Shown:
     """Change a user; what is not named stays. Grants are given as a whole: those not named are taken away."""
+    if grants and no_grants:
+        raise typer.BadParameter("--grant and --no-grants exclude each other")
     wanted = [] if no_grants else grants
     given = {"name": new_name, "role": role, "grants": None if wanted is None else _grants(wanted)}
     changes = {field: value for field, value in given.items() if value is not None}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from deepanalyze.accounts import MIN_CONFIGURED_KEY_LENGTH, Role, check_user_name
+from deepanalyze.accounts import Role, check_user_name
 from deepanalyze.configured.references import expand, has_reference, read_secret_file
 from deepanalyze.configured.tables import GrantTable, SourceTable, UserTable, problems
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
@@ -18,7 +18,7 @@ from deepanalyze.datasources.declared import declared_id
 from deepanalyze.datasources.names import check_name
 from deepanalyze.datasources.schema import split_secrets
 from deepanalyze.errors import DeepAnalyzeError
-from deepanalyze.settings import configuration_error, read_config_file
+from deepanalyze.settings import MIN_CONFIGURED_KEY_LENGTH, configuration_error, read_config_file
 
 M = TypeVar("M", bound=BaseModel)
 ConnectorClass = Callable[[str], type[DataSourceConnector]]  # of a source type

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from deepanalyze.audit import AuditTrail, Deed, Origin, acting, bound, note
+from deepanalyze.audit import AuditTrail, Deed, acting, note
 from deepanalyze.configured.reading import read_declarations
 from deepanalyze.configured.users import AccountsOfFile
 from deepanalyze.datasources.declared import Changes
@@ -33,13 +33,13 @@ class Configured:
     async def apply(self) -> None:
         """At the start. Connects to nothing: a source that cannot be reached now does not concern the others.
 
-        Raises ConfigurationError with everything that is wrong, and changes nothing then.
+        Raises ConfigurationError with everything that is wrong, and changes nothing then; InternalError when what
+        changed cannot be recorded.
         """
-        async with self._one_at_a_time:
-            with bound(Origin(self._audit)):
-                changes = await self._put_in_force()
-                if any(changes.values()):
-                    note("configure", object_type="configuration", details=self._named(changes))
+        async with self._one_at_a_time, acting(self._audit):
+            changes = await self._put_in_force()
+            if any(changes.values()):
+                note("configure", change=True, object_type="configuration", details=self._named(changes))
 
     async def reload(self) -> bool:
         """As `apply`, but a file with mistakes leaves everything as it was, and the log and the audit trail say what is

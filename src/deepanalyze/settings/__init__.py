@@ -1,6 +1,6 @@
 """Every setting of DeepAnalyze: one class, read from flags, the environment and `deepanalyze.toml`."""
 
-from deepanalyze.settings.fields import CLIENT_VARIABLES, ModelConfig, Settings
+from deepanalyze.settings.fields import CLIENT_VARIABLES, MIN_CONFIGURED_KEY_LENGTH, ModelConfig, Settings
 from deepanalyze.settings.loading import (
     configuration_error,
     find_config_file,
@@ -16,6 +16,7 @@ from deepanalyze.settings.reference import (
 
 __all__ = [
     "CLIENT_VARIABLES",
+    "MIN_CONFIGURED_KEY_LENGTH",
     "EffectiveSetting",
     "ModelConfig",
     "SettingRow",

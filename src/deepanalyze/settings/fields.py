@@ -34,13 +34,14 @@ from deepanalyze.settings.values import (
 ENV_PREFIX = "DEEPANALYZE_"
 # Of the commands that ask a running server; not settings of a server, but nothing unknown either.
 CLIENT_VARIABLES: Mapping[str, str] = {
-    "DEEPANALYZE_SERVER": "the URL of the server that commands such as `deepanalyze sources` ask; without it they open "
-    "the data directory themselves, or ask the running server that holds it",
+    "DEEPANALYZE_SERVER": "the URL of the server that commands such as `deepanalyze sources` ask, unless "
+    "`--data-dir` or `--config` is given; without it they open the data directory themselves, or ask the running "
+    "server that holds it",
     "DEEPANALYZE_URL": "the same, where DEEPANALYZE_SERVER is not set",
     "DEEPANALYZE_API_KEY": "the API key that they show that server",
     "DEEPANALYZE_API_KEY_FILE": "the file that holds it, where DEEPANALYZE_API_KEY is not set",
 }
-MIN_ADMIN_KEY_LENGTH = 16
+MIN_CONFIGURED_KEY_LENGTH = 16
 GIB = 1024**3
 _ORDERED = (
     ("max_result_rows", "max_result_rows_ceiling"),
@@ -134,7 +135,7 @@ class Settings(BaseSettings):
     )
     admin_api_key: SecretStr | None = Field(
         default=None,
-        description=f"the first admin key, at least {MIN_ADMIN_KEY_LENGTH} characters",
+        description=f"the first admin key, at least {MIN_CONFIGURED_KEY_LENGTH} characters",
         json_schema_extra={"shown": "made and printed once at the first start"},
     )
     model_base_url: HttpUrl | None = Field(
@@ -313,8 +314,8 @@ class Settings(BaseSettings):
     @field_validator("admin_api_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and len(key.get_secret_value()) < MIN_ADMIN_KEY_LENGTH:
-            raise ValueError(f"must have at least {MIN_ADMIN_KEY_LENGTH} characters")
+        if key is not None and len(key.get_secret_value()) < MIN_CONFIGURED_KEY_LENGTH:
+            raise ValueError(f"must have at least {MIN_CONFIGURED_KEY_LENGTH} characters")
         return key
 
     @field_validator("kernel_python")

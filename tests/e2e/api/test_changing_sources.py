@@ -144,7 +144,12 @@ def test_who_may_change(
         ({"type": "local_file", "config": {"rot": "/srv"}}, False, ["root"], "did you mean 'root'?"),
         ({"type": "local_file", "config": {"root": "srv"}}, False, [], "must be an absolute path"),
         ({"type": "local_file", "config": {"path": "/srv"}}, True, [], "give the source a name"),
-        ({"type": "local_file", "name": "A b", "config": {"root": "/srv"}}, False, [], "name"),
+        (
+            {"type": "local_file", "name": "A b", "config": {"root": "/srv"}},
+            False,
+            [],
+            "name 'A b' must begin",
+        ),
         ({"type": "local_file", "name": "files", "config": {"root": "/srv"}}, True, [], "create it"),
         ({"type": "azure_blob", "config": {"container": "abc"}}, False, [], "nothing says how to reach"),
     ],
@@ -157,6 +162,7 @@ def test_a_description_is_guided(
     found = answer.json()
     assert (found["valid"], found["missing"]) == (valid, missing)
     assert next in found["next"]
+    assert "name name" not in found["next"]
     assert bool(found["errors"]) == (not valid and not (missing and "did you" not in next))
 
 

@@ -13,11 +13,11 @@ import pytest
 from deepanalyze.audit import (
     AuditTrail,
     Chain,
+    Deed,
     Entry,
     Origin,
     Verification,
     Wanted,
-    begin_change,
     bound,
     note,
 )
@@ -265,9 +265,8 @@ async def test_on_a_full_disk_changes_fail_reads_do_not_and_nothing_is_lost(
         await disk.tried.wait()
         await asyncio.sleep(0)
         with bound(changing):
-            with pytest.raises(InternalError, match="the disk is full"):
-                begin_change()
-            note("upload", change=True)
+            with pytest.raises(InternalError, match="the disk is full"), Deed("upload").recorded():
+                pytest.fail("it began")
             with pytest.raises(InternalError, match="changes are refused until it can be"):
                 await changing.settle()
         disk.full = False

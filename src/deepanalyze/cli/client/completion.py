@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import typer
 
@@ -21,9 +22,9 @@ def names_of(collection: str) -> Callable[[typer.Context, str], list[str]]:
 
         from deepanalyze.errors import DeepAnalyzeError
 
-        where = Where(**{name: ctx.params.get(name) for name in ("server", "api_key", "api_key_file")})
+        where = Where(**{field.name: ctx.params.get(field.name) for field in fields(Where)})
         try:
-            names = asyncio.run(_names(where, collection)) if where.server else []
+            names = asyncio.run(_names(where, collection)) if where.url() else []
         except (DeepAnalyzeError, TimeoutError):
             names = []
         return [name for name in names if name.startswith(incomplete)]

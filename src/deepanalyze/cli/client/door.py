@@ -27,7 +27,8 @@ _GIVE_A_KEY = "pass --api-key-file or --api-key, or set DEEPANALYZE_API_KEY_FILE
 async def opened(where: Where) -> AsyncIterator[httpx.AsyncClient]:
     """The server that is named; else the data directory, or the running server that holds it."""
     async with AsyncExitStack() as stack:
-        client = _remote(where.server, where.key()) if where.server else await _local(stack, where)
+        server = where.url()
+        client = await _local(stack, where) if server is None else _remote(server, where.key())
         yield await stack.enter_async_context(client)
 
 
@@ -63,9 +64,8 @@ async def _local(stack: AsyncExitStack, where: Where) -> httpx.AsyncClient:
 
     settings = load_settings({"data_dir": where.data_dir}, where.config)
     configure_logging("error", settings.log_format)
-    if not DataDir(
-        settings.data_dir
-    ).store.exists():  # a first start shows the admin key, which is `serve`'s to do
+    # A first start shows the admin key, which is `serve`'s to do
+    if not DataDir(settings.data_dir).store.exists():
         raise StartupError(
             f"there is no DeepAnalyze in {settings.data_dir}: start `deepanalyze serve` once, choose another directory "
             "with --data-dir, or name a server with --server (or DEEPANALYZE_SERVER)"

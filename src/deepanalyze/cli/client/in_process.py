@@ -65,9 +65,8 @@ class _Answer(httpx.AsyncByteStream):
         self._sent.close()  # what was cancelled before it began has not
 
     async def _ended(self) -> None:
-        await asyncio.gather(
-            self._running, return_exceptions=True
-        )  # the application logs its failures itself
+        # The application logs its failures itself
+        await asyncio.gather(self._running, return_exceptions=True)
 
     async def _run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
         async with self._sent:

@@ -18,15 +18,14 @@ MAX_KEY_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A server or, when none is named, a data directory."""
+    """A server or a data directory."""
 
     server: Annotated[
         str | None,
         typer.Option(
             "--server",
             "--url",
-            envvar=["DEEPANALYZE_SERVER", "DEEPANALYZE_URL"],
-            help="The server's URL; also DEEPANALYZE_SERVER or DEEPANALYZE_URL.",
+            help="The server's URL; also DEEPANALYZE_SERVER, unless --data-dir or --config is given.",
         ),
     ] = None
     api_key_file: Annotated[
@@ -44,8 +43,21 @@ class Where:
     ] = None
     config: ConfigFile = None
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="The data directory to open when no server is named.")
+        Path | None, typer.Option("--data-dir", help="The data directory to open instead of asking a server.")
     ] = None
+
+    def url(self, environ: Mapping[str, str] = os.environ) -> str | None:
+        """The server's, if one is to be asked; any option comes before the environment. Raises ConfigurationError for
+        options that name two places.
+        """
+        here = self.data_dir or self.config
+        if self.server is None and here is None:
+            return environ.get("DEEPANALYZE_SERVER") or environ.get("DEEPANALYZE_URL") or None
+        if self.server is not None and here is not None:
+            raise ConfigurationError(
+                "--server names a server, and --data-dir or --config a directory of this machine: leave one out"
+            )
+        return self.server
 
     def key(self, environ: Mapping[str, str] = os.environ) -> str | None:
         """The API key; options come before the environment. Raises ConfigurationError for a file that holds none."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from deepanalyze.cli.client import Asker, asks, below
-from deepanalyze.cli.options import Yes
+from deepanalyze.cli.options import RoleName, Yes
 from deepanalyze.cli.prompting import confirm
 from deepanalyze.cli.shown import Shown, said
 
@@ -32,7 +32,7 @@ async def create(
         str, typer.Option("--user", help="Whose key it is; an unknown user is made.", metavar="USER")
     ],
     role: Annotated[
-        str | None,
+        RoleName | None,
         typer.Option("--role", help="Of a user that is made: analyst or admin.", show_default="analyst"),
     ] = None,
     sources: Annotated[

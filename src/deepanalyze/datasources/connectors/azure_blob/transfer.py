@@ -201,9 +201,8 @@ class _Transfer:
 
         def write(start: int, data: Any) -> None:  # in a worker thread
             file.write(start, data)
-            if (
-                now := time.monotonic()
-            ) > self._next_report:  # waking the loop for each piece would cost the most
+            # Waking the loop for each piece would cost the most
+            if (now := time.monotonic()) > self._next_report:
                 self._next_report = now + _REPORTED_S
                 loop.call_soon_threadsafe(self._report, file)
 
