@@ -30,6 +30,8 @@ from deepanalyze.analysis.threads import Threads
 from deepanalyze.errors import Cancelled, DeepAnalyzeError, InternalError
 from deepanalyze.fairness import FairSlots
 
+_USE_S = 60  # of a thread, while an analysis runs in it
+
 UNFOLLOWED_S = 5.0
 """How long a job that is not in the background waits for its first follower."""
 
@@ -84,6 +86,7 @@ class Job:
         self._task: asyncio.Task[None] | None = None
         self._cancelled_because: str | None = None
         self._begun = False
+        self._used_at = float(record.created_at)
         self._storing = False
         self._text: list[str] = []
         self._next_message = 0
@@ -170,10 +173,18 @@ class Job:
         workspace = self._tools.threads.workspace(self.thread_id)
         async with aclosing(self._tools.analyst.run(request, self._thread, workspace)) as events:
             async for event in events:
+                await self._use_thread()
                 if isinstance(event, Finished):
                     await self._store(event)
                 else:
                     self._tell(event)
+
+    async def _use_thread(self) -> None:
+        """So that it does not expire while something happens in it."""
+        now = self._tools.clock()
+        if now >= self._used_at + _USE_S:
+            self._used_at = now
+            await self._tools.threads.touch(self.thread_id)
 
     async def _continued(self) -> AnalysisRequest:
         """The request with the thread's whole conversation; what is new of it is stored."""

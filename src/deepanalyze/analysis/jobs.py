@@ -61,7 +61,6 @@ class Analyses:
         if interrupted := await self._repository.interrupt_unfinished(int(self._clock())):
             log.warning("a crash interrupted analyses", analyses=interrupted)
         self._threads.on_delete.insert(0, self._end_all_of)
-        self._threads.in_use = lambda thread_id: self.status(thread_id) == "running"
         return self
 
     async def __aexit__(

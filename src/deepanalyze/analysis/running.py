@@ -32,9 +32,6 @@ class RunningWork:
             if not self._tasks[thread_id]:
                 del self._tasks[thread_id]
 
-    def runs_in(self, thread_id: str) -> bool:
-        return thread_id in self._tasks
-
     async def end(self, thread_id: str) -> None:
         """Returns when it has ended, and given back what it held."""
         tasks = self._tasks.get(thread_id, set()) - {asyncio.current_task()}

@@ -47,7 +47,6 @@ class Threads:
     """A thread's directory holds `work`, which its code sees, and `staging`, which it does not.
 
     `on_delete` is called, one after another, before a thread's files and rows go: whoever uses them ends that there.
-    What `in_use` says is used does not expire.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class Threads:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.on_delete: list[Callable[[str], Awaitable[object]]] = []
-        self.in_use: Callable[[str], bool] = lambda thread_id: False
         self._work = RunningWork()
         self._repository = repository
         self._directory = directory
@@ -150,14 +148,12 @@ class Threads:
             now += self._ttl_s - int(unused_hours * _HOUR_S)
         removed = []
         for thread in await self._repository.expired_threads(now):
-            if await self._is_unused(thread.id, now) and await self._remove_or_warn(thread.id):
+            if await self._is_still_unused(thread.id, now) and await self._remove_or_warn(thread.id):
                 removed.append(thread.id)
         return removed
 
-    async def _is_unused(self, thread_id: str, now: int) -> bool:
-        """Asked for each anew: removing those before it took its time."""
-        if self.in_use(thread_id) or self._work.runs_in(thread_id):
-            return False
+    async def _is_still_unused(self, thread_id: str, now: int) -> bool:
+        """Removing those before it took its time."""
         thread = await self._repository.get_thread(thread_id)
         return thread is not None and thread.expires_at <= now
 

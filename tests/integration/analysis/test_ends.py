@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from deepanalyze.accounts import Belongings, User
-from deepanalyze.analysis.events import Failed
+from deepanalyze.analysis.events import Execute, Failed
 from deepanalyze.analysis.fetching import fetch_into_thread
 from deepanalyze.datasources.references import DataReference
 from deepanalyze.errors import Cancelled, InvalidApiKey
 from tests.support import records
 from tests.support.desk import ADA, Desk
-from tests.support.model_server import ModelServer
+from tests.support.model_server import ModelServer, Reply
 from tests.support.toysource import PASSWORD, ToyConnector
 
 
@@ -53,23 +53,31 @@ async def test_deleting_a_thread_ends_its_fetches(desk: Desk) -> None:
     assert not connector.downloading
 
 
-async def test_a_thread_in_use_does_not_expire(desk: Desk) -> None:
-    used, unused, late = [await desk.new_thread() for _ in range(3)]
-    hold = asyncio.Event()
-    working = asyncio.create_task(desk.threads.working(used, hold.wait()))
-    await asyncio.sleep(0)
+async def test_what_is_used_while_others_are_removed_does_not_expire(desk: Desk) -> None:
+    unused, late = [await desk.new_thread() for _ in range(2)]
 
     async def use_another(thread_id: str) -> None:
-        """While the first one is being removed."""
-        if thread_id == unused:
-            desk.clock.now += 1
-            await desk.threads.get(ADA, late)
+        desk.clock.now += 1
+        await desk.threads.get(ADA, late if thread_id == unused else unused)
 
     desk.threads.on_delete.append(use_another)
     desk.clock.now += 10
-    assert await desk.threads.expire(unused_hours=0) == [unused]
+    assert len(await desk.threads.expire(unused_hours=0)) == 1
+
+
+async def test_a_thread_in_which_something_happens_is_used(desk: Desk, server: ModelServer) -> None:
+    hold = asyncio.Event()
+    server.say("<Code>\n1\n</Code>", Reply("<Answer>\nSo.\n</Answer>", hold=hold))
+    thread = await desk.new_thread()
+    job = await desk.analyses.start(desk.request(thread=thread, background=True))
+    desk.clock.now += 11 * 60 * 60
+    async for numbered in job.events():
+        if isinstance(numbered.event, Execute):
+            break
+    desk.clock.now += 11 * 60 * 60
+    assert await desk.threads.expire() == []
     hold.set()
-    assert await working
+    await job.wait()
 
 
 async def test_a_thread_whose_maker_went_away_counts(desk: Desk) -> None:
