@@ -253,7 +253,8 @@ class Settings(BaseSettings):
         default=1200,
         ge=0,
         le=10**6,
-        description="requests of one analyst in a minute; over it: `rate_limited`; 0: no limit",
+        description="requests of one analyst in a minute, also through signed links; over it: `rate_limited`; 0: no "
+        "limit",
     )
     max_analyses: int = Field(
         default_factory=lambda: max(4, 2 * _kernels_that_fit()),
