@@ -25,24 +25,43 @@ READING = frozenset(
 
 @contextmanager
 def operation(
-    name: Action, source: StoredSource, *, sql: str | None = None, **asked: str | None
+    name: Action,
+    source: StoredSource,
+    *,
+    sql: str | None = None,
+    thread_id: str | None = None,
+    **asked: str | None,
 ) -> Iterator[Facts]:
     """One record in the log for each use of a source: how it failed, when it did, else the facts that the block puts
     down, such as how many rows it brought. Never what was asked: SQL may hold secrets. The audit trail's record also
-    has what was `asked` for by name, and of SQL what the settings allow.
+    has what was `asked` for by name, of SQL what the settings allow, and as its object the thread that is filled or
+    read, where there is one.
     """
-    with logged(name, source.id, source.type, sql=sql, **asked) as facts:
+    with logged(name, source.id, source.type, sql=sql, thread_id=thread_id, **asked) as facts:
         yield facts
 
 
 @contextmanager
 def logged(
-    name: Action, source_id: str, source_type: str, *, sql: str | None = None, **asked: str | None
+    name: Action,
+    source_id: str,
+    source_type: str,
+    *,
+    sql: str | None = None,
+    thread_id: str | None = None,
+    **asked: str | None,
 ) -> Iterator[Facts]:
     """The same for a source that is still to be made."""
     facts: Facts = {}
-    deed = Deed(name, source_id=source_id, sql=sql, change=name not in READING)
-    deed.facts |= {"source_type": source_type, **asked}
+    deed = Deed(
+        name,
+        object_type="thread" if thread_id else None,
+        object_id=thread_id,
+        facts={"source_type": source_type, **asked},
+        source_id=source_id,
+        sql=sql,
+        change=name not in READING,
+    )
     try:
         with deed.recorded():
             try:

@@ -221,7 +221,12 @@ class SourceAccess(SourceDirectory):
             )
         async with self._fetching.slot(principal.user_id):
             with operation(
-                "fetch", source, sql=reference.query, path=reference.path, table=reference.table
+                "fetch",
+                source,
+                sql=reference.query,
+                thread_id=workspace.place or None,
+                path=reference.path,
+                table=reference.table,
             ) as facts:
                 async with self._using(principal, source) as connector:
                     files = await fetch_into(connector, reference, workspace, on_progress)
@@ -243,7 +248,8 @@ class SourceAccess(SourceDirectory):
         source = self._usable(principal, id_or_name)
         with refusals("upload", source):
             _check_may_write(principal, source)
-        with operation("upload", source, file=file, path=path) as facts:
+        thread_id = workspace.place or None
+        with operation("upload", source, thread_id=thread_id, file=file, path=path) as facts:
             async with self._using(principal, source) as connector:
                 if not isinstance(connector, SupportsUpload):
                     raise NotSupported(f"source {source.name!r} ({source.type}) takes no files")
