@@ -140,14 +140,18 @@ async def open_runtime(
         await files.take_stock()
         await threads.take_stock()
 
-        sources = SourceAccess(registry, analysts_may_create=settings.analysts_may_create)
+        telemetry = Telemetry()
+        sources = SourceAccess(
+            registry, analysts_may_create=settings.analysts_may_create, telemetry=telemetry
+        )
         models = await stack.enter_async_context(
             Catalog(settings.configured_models, Profiler(), retries=source_defaults(settings).retries)
         )
-        analyst = Analyst(models, sources, files, kernels, loop_limits(settings))
+        analyst = Analyst(models, sources, files, kernels, loop_limits(settings), telemetry)
         analyses = await stack.enter_async_context(
-            Analyses(analyst, threads, store.threads, limits=job_limits(settings))
+            Analyses(analyst, threads, store.threads, limits=job_limits(settings), telemetry=telemetry)
         )
+        watch_states(telemetry, registry, kernels, analyses, usage)
         # After the analyses' own, which ends what uses the kernel
         threads.on_delete.append(kernels.close_thread)
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, audit, settings)))
@@ -167,7 +171,7 @@ async def open_runtime(
             urls=UrlSigner(_signing_key(credentials), url, settings.url_ttl_s),
             health=Health(_checks(store, sandbox, models)),
             audit=audit,
-            telemetry=_telemetry(registry, kernels, analyses),
+            telemetry=telemetry,
             sandbox=sandbox,
             registry=registry,
             configured=configured,
@@ -175,16 +179,27 @@ async def open_runtime(
         )
 
 
-def _telemetry(registry: DataSourceRegistry, kernels: KernelPool, analyses: Analyses) -> Telemetry:
-    telemetry = Telemetry()
-    telemetry.watch("deepanalyze_analyses", "Analyses", analyses.counts)
+def watch_states(
+    telemetry: Telemetry,
+    registry: DataSourceRegistry,
+    kernels: KernelPool,
+    analyses: Analyses,
+    usage: DiskUsage,
+) -> None:
+    telemetry.watch(
+        "deepanalyze_analysis_jobs", "Analyses: running, waiting, and how many may run", analyses.counts
+    )
     telemetry.watch("deepanalyze_kernels", "Kernels of generated code", kernels.counts)
     telemetry.watch(
         "deepanalyze_source_connections",
         "Connections to data sources, of all sources together",
         partial(connections, registry),
     )
-    return telemetry
+    telemetry.watch_one(
+        "deepanalyze_workspace_bytes",
+        "What threads and uploaded files take on the disk; code's own files count when its block has ended",
+        usage.total,
+    )
 
 
 async def rotate_encryption_keys(settings: Settings) -> Rotated:

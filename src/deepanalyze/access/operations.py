@@ -11,6 +11,7 @@ import structlog
 from deepanalyze.audit import Action, Deed, note
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import DeepAnalyzeError, PermissionDenied, QueryFailed
+from deepanalyze.telemetry import Telemetry
 
 log = structlog.get_logger()
 
@@ -25,6 +26,7 @@ READING = frozenset(
 
 @contextmanager
 def operation(
+    telemetry: Telemetry,
     name: Action,
     source: StoredSource,
     *,
@@ -32,17 +34,18 @@ def operation(
     thread_id: str | None = None,
     **asked: str | None,
 ) -> Iterator[Facts]:
-    """One record in the log for each use of a source: how it failed, when it did, else the facts that the block puts
-    down, such as how many rows it brought. Never what was asked: SQL may hold secrets. The audit trail's record also
-    has what was `asked` for by name, of SQL what the settings allow, and as its object the thread that is filled or
-    read, where there is one.
+    """One record in the log, and one figure, for each use of a source: how it failed, when it did, else the facts that
+    the block puts down, such as how many rows it brought. Never what was asked: SQL may hold secrets. The audit
+    trail's record also has what was `asked` for by name, of SQL what the settings allow, and as its object the thread
+    that is filled or read, where there is one.
     """
-    with logged(name, source.id, source.type, sql=sql, thread_id=thread_id, **asked) as facts:
+    with logged(telemetry, name, source.id, source.type, sql=sql, thread_id=thread_id, **asked) as facts:
         yield facts
 
 
 @contextmanager
 def logged(
+    telemetry: Telemetry,
     name: Action,
     source_id: str,
     source_type: str,
@@ -70,6 +73,9 @@ def logged(
                 deed.facts |= facts
                 deed.change |= "rows_affected" in facts
     finally:
+        telemetry.source_used(name, source_type, deed.outcome, deed.duration_ms / 1000)
+        if name == "fetch":
+            telemetry.fetched(source_type, facts.get("bytes", 0))
         record = log.info if deed.error is None else log.warning
         record(
             "source operation",

@@ -29,6 +29,7 @@ from deepanalyze.analysis.request import AnalysisRequest
 from deepanalyze.analysis.threads import Threads
 from deepanalyze.errors import Cancelled, DeepAnalyzeError, InternalError
 from deepanalyze.fairness import FairSlots
+from deepanalyze.telemetry import Telemetry
 
 UNFOLLOWED_S = 5.0
 """How long a job that is not in the background waits for its first follower."""
@@ -57,6 +58,7 @@ class Tools:
     threads: Threads
     repository: ThreadRepository
     slots: FairSlots
+    telemetry: Telemetry
     clock: Callable[[], float] = time.time
 
 
@@ -199,6 +201,7 @@ class Job:
                     log.exception("answer could not be stored")
                     events.replace_last(Failed(InternalError("the answer could not be stored; ask again")))
         self.done = True
+        self._tools.telemetry.analysis_ended(_status(last))
         log.info(
             "analysis ended", status=_status(last), code=getattr(getattr(last, "error", None), "code", None)
         )
