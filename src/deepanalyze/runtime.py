@@ -40,6 +40,7 @@ from deepanalyze.datasources.repository import ConfigRepository
 from deepanalyze.datasources.rotation import Rotated, rotate_secrets
 from deepanalyze.errors import ConfigurationError, StartupError
 from deepanalyze.health import Health
+from deepanalyze.logging import KnownSecrets, hidden_in_log
 from deepanalyze.sandbox import KernelLimits, KernelPool, Sandbox, open_sandbox
 from deepanalyze.settings import Settings
 from deepanalyze.store import Store, open_store
@@ -91,6 +92,12 @@ async def open_runtime(
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store.sources)
+        secrets = KnownSecrets()
+        # No source has such an id
+        secrets.keep(
+            "the settings", [*settings.secrets(), *(key.decode() for key in credentials.signing_secrets)]
+        )
+        stack.enter_context(hidden_in_log(secrets))
         audit = await stack.enter_async_context(_trail(settings, store, credentials))
         sandbox = await open_sandbox(
             settings.sandbox,
@@ -108,6 +115,7 @@ async def open_runtime(
                 store.sources,
                 defaults=dataclasses.replace(source_defaults(settings), tables=sandbox.tables),
                 metadata_ttl_s=settings.metadata_ttl_s,
+                secrets=secrets,
             )
         )
         await registry.load()
@@ -142,7 +150,10 @@ async def open_runtime(
 
         telemetry = Telemetry()
         sources = SourceAccess(
-            registry, analysts_may_create=settings.analysts_may_create, telemetry=telemetry
+            registry,
+            analysts_may_create=settings.analysts_may_create,
+            telemetry=telemetry,
+            secrets=secrets,
         )
         models = await stack.enter_async_context(
             Catalog(settings.configured_models, Profiler(), retries=source_defaults(settings).retries)

@@ -17,6 +17,7 @@ from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.datasources.templates import Template, template_of
 from deepanalyze.errors import InvalidRequest, NotFound, PermissionDenied
+from deepanalyze.logging import KnownSecrets
 from deepanalyze.telemetry import Telemetry
 
 # `list` means a method inside the class below
@@ -36,10 +37,12 @@ class SourceDirectory:
         *,
         analysts_may_create: bool = True,
         telemetry: Telemetry | None = None,
+        secrets: KnownSecrets | None = None,
     ) -> None:
+        observers = (telemetry or Telemetry(), secrets or KnownSecrets())
         self._registry = registry
-        self._telemetry = telemetry or Telemetry()
-        self._operation = partial(operation, self._telemetry)
+        self._logged = partial(logged, *observers)
+        self._operation = partial(operation, *observers)
         self._analysts_may_create = analysts_may_create
 
     async def create(
@@ -69,7 +72,7 @@ class SourceDirectory:
             analysts_may_create=self._analysts_may_create,
         )
         wanted = DataSourceConfig(id or new_source_id(), type, name, dict(config), dict(metadata or {}))
-        with logged(self._telemetry, "create", wanted.id, type, source_name=name):
+        with self._logged("create", wanted.id, type, source_name=name):
             return await self._registry.register_data_source(
                 wanted,
                 test_connection=test_connection,

@@ -10,7 +10,8 @@ import structlog
 
 from deepanalyze.audit import Action, Deed, note
 from deepanalyze.datasources.repository import StoredSource
-from deepanalyze.errors import DeepAnalyzeError, PermissionDenied, QueryFailed
+from deepanalyze.errors import DeepAnalyzeError, PermissionDenied, QueryFailed, SourceError
+from deepanalyze.logging import KnownSecrets
 from deepanalyze.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -27,6 +28,7 @@ READING = frozenset(
 @contextmanager
 def operation(
     telemetry: Telemetry,
+    secrets: KnownSecrets,
     name: Action,
     source: StoredSource,
     *,
@@ -39,13 +41,16 @@ def operation(
     trail's record also has what was `asked` for by name, of SQL what the settings allow, and as its object the thread
     that is filled or read, where there is one.
     """
-    with logged(telemetry, name, source.id, source.type, sql=sql, thread_id=thread_id, **asked) as facts:
+    with logged(
+        telemetry, secrets, name, source.id, source.type, sql=sql, thread_id=thread_id, **asked
+    ) as facts:
         yield facts
 
 
 @contextmanager
 def logged(
     telemetry: Telemetry,
+    secrets: KnownSecrets,
     name: Action,
     source_id: str,
     source_type: str,
@@ -69,6 +74,9 @@ def logged(
         with deed.recorded():
             try:
                 yield facts
+            except SourceError as error:  # the words of whoever was to be reached
+                secrets.clean(error, source_id)
+                raise
             finally:
                 deed.facts |= facts
                 deed.change |= "rows_affected" in facts

@@ -40,6 +40,7 @@ from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, NotSupported, PermissionDenied
 from deepanalyze.fairness import FairSlots
+from deepanalyze.logging import KnownSecrets
 from deepanalyze.telemetry import Telemetry
 from deepanalyze.workspace import Workspace
 
@@ -79,8 +80,11 @@ class SourceAccess(SourceDirectory):
         analysts_may_create: bool = True,
         parallel_fetches: int = PARALLEL_FETCHES,
         telemetry: Telemetry | None = None,
+        secrets: KnownSecrets | None = None,
     ) -> None:
-        super().__init__(registry, analysts_may_create=analysts_may_create, telemetry=telemetry)
+        super().__init__(
+            registry, analysts_may_create=analysts_may_create, telemetry=telemetry, secrets=secrets
+        )
         self._fetching = FairSlots(parallel_fetches, per_user=max(1, parallel_fetches // 2))
         self._turns = SourceTurns(registry.defaults.timeouts.acquire_s)
 

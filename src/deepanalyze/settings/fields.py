@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -349,6 +349,16 @@ class Settings(BaseSettings):
             return self.models
         first = ModelConfig(id=self.model or "", base_url=self.model_base_url, api_key=self.model_api_key)
         return (first, *self.models)
+
+    def secrets(self) -> Iterator[str]:
+        """In the clear."""
+        keys = (
+            self.encryption_key,
+            self.admin_api_key,
+            self.model_api_key,
+            *(m.api_key for m in self.models),
+        )
+        yield from (key.get_secret_value() for key in keys if key is not None)
 
     def url(self, port: int | None = None) -> str:
         """Where clients find the API; `port` is the one that was taken when the setting is 0."""
