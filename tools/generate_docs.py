@@ -186,19 +186,51 @@ signed file URLs need none. Every answer carries `X-Request-ID`. Errors are desc
 """
 
 
+class Described:
+    """Enough of a runtime, or of one of its services, for what only describes itself; nothing of it is called."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__ |= values
+
+    def __getattr__(self, name: str) -> Any:
+        return None
+
+
 def openapi() -> dict[str, Any]:
     from deepanalyze.api import create_app
     from deepanalyze.settings import Settings
 
-    class Described:
-        """Enough of a runtime for the app to describe itself; no route is called."""
+    return create_app(Described(settings=Settings())).openapi()  # type: ignore[arg-type]
 
-        settings = Settings()
 
-        def __getattr__(self, name: str) -> None:
-            return None
+def metrics_page() -> str:
+    from deepanalyze.runtime import watch_states
+    from deepanalyze.telemetry import Telemetry
 
-    return create_app(Described()).openapi()  # type: ignore[arg-type]
+    service: Any = Described()
+    telemetry = Telemetry()
+    watch_states(telemetry, service, service, service, service)
+    rows = [
+        (f"`{figure.name}`", figure.kind, " ".join(f"`{label}`" for label in figure.labels), figure.what)
+        for figure in telemetry.figures
+    ]
+    return f"""# Metrics
+
+`GET /metrics` answers in Prometheus's text format, for administrators; with `DEEPANALYZE_METRICS_OPEN` it needs
+no key. No label names a user, a source, a thread or SQL. Figures begin at zero with each start of the server.
+
+```yaml
+scrape_configs:
+  - job_name: deepanalyze
+    authorization: {{ credentials_file: /etc/prometheus/deepanalyze.key }}
+    static_configs: [{{ targets: ["analyst.example.org:8200"] }}]
+```
+
+{table(("metric", "type", "labels", "what it counts"), rows)}
+
+A histogram has its buckets under `…_bucket`, how many there were under `…_count` and their seconds together under
+`…_sum`.
+"""
 
 
 def source_types_page() -> str:
@@ -259,6 +291,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "errors.md": errors_page,
     "http-api.md": routes_page,
+    "metrics.md": metrics_page,
     "source-types.md": source_types_page,
 }
 

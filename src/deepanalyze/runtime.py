@@ -40,6 +40,7 @@ from deepanalyze.datasources.repository import ConfigRepository
 from deepanalyze.datasources.rotation import Rotated, rotate_secrets
 from deepanalyze.errors import ConfigurationError, StartupError
 from deepanalyze.health import Health
+from deepanalyze.logging import KnownSecrets, hidden_in_log
 from deepanalyze.sandbox import KernelLimits, KernelPool, Sandbox, open_sandbox
 from deepanalyze.settings import Settings
 from deepanalyze.store import Store, open_store
@@ -93,6 +94,12 @@ async def open_runtime(
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store.sources)
+        secrets = KnownSecrets()
+        # No source has such an id
+        secrets.keep(
+            "the settings", [*settings.secrets(), *(key.decode() for key in credentials.signing_secrets)]
+        )
+        stack.enter_context(hidden_in_log(secrets))
         audit = await stack.enter_async_context(_trail(settings, store, credentials))
         sandbox = await open_sandbox(
             settings.sandbox,
@@ -110,6 +117,7 @@ async def open_runtime(
                 store.sources,
                 defaults=dataclasses.replace(source_defaults(settings), tables=sandbox.tables),
                 metadata_ttl_s=settings.metadata_ttl_s,
+                secrets=secrets,
             )
         )
         await registry.load()
@@ -143,14 +151,21 @@ async def open_runtime(
         await threads.take_stock()
 
         sessions = Sessions()
-        sources = SourceAccess(registry, analysts_may_create=settings.analysts_may_create)
+        telemetry = Telemetry()
+        sources = SourceAccess(
+            registry,
+            analysts_may_create=settings.analysts_may_create,
+            telemetry=telemetry,
+            secrets=secrets,
+        )
         models = await stack.enter_async_context(
             Catalog(settings.configured_models, Profiler(), retries=source_defaults(settings).retries)
         )
-        analyst = Analyst(models, sources, files, kernels, loop_limits(settings))
+        analyst = Analyst(models, sources, files, kernels, loop_limits(settings), telemetry)
         analyses = await stack.enter_async_context(
-            Analyses(analyst, threads, store.threads, limits=job_limits(settings))
+            Analyses(analyst, threads, store.threads, limits=job_limits(settings), telemetry=telemetry)
         )
+        watch_states(telemetry, registry, kernels, analyses, usage)
         # After the analyses' own, which ends what uses the kernel
         threads.on_delete.append(kernels.close_thread)
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, audit, settings)))
@@ -171,7 +186,7 @@ async def open_runtime(
             urls=UrlSigner(_signing_key(credentials), url, settings.url_ttl_s),
             health=Health(_checks(store, sandbox, models)),
             audit=audit,
-            telemetry=_telemetry(registry, kernels, analyses),
+            telemetry=telemetry,
             sandbox=sandbox,
             registry=registry,
             configured=configured,
@@ -179,16 +194,27 @@ async def open_runtime(
         )
 
 
-def _telemetry(registry: DataSourceRegistry, kernels: KernelPool, analyses: Analyses) -> Telemetry:
-    telemetry = Telemetry()
-    telemetry.watch("deepanalyze_analyses", "Analyses", analyses.counts)
+def watch_states(
+    telemetry: Telemetry,
+    registry: DataSourceRegistry,
+    kernels: KernelPool,
+    analyses: Analyses,
+    usage: DiskUsage,
+) -> None:
+    telemetry.watch(
+        "deepanalyze_analysis_jobs", "Analyses: running, waiting, and how many may run", analyses.counts
+    )
     telemetry.watch("deepanalyze_kernels", "Kernels of generated code", kernels.counts)
     telemetry.watch(
         "deepanalyze_source_connections",
         "Connections to data sources, of all sources together",
         partial(connections, registry),
     )
-    return telemetry
+    telemetry.watch_one(
+        "deepanalyze_workspace_bytes",
+        "What threads and uploaded files take on the disk; code's own files count when its block has ended",
+        usage.total,
+    )
 
 
 async def rotate_encryption_keys(settings: Settings) -> Rotated:

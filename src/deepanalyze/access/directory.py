@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from deepanalyze.access.drafts import Verdict, judge, no_type
@@ -16,6 +17,8 @@ from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.datasources.templates import Template, template_of
 from deepanalyze.errors import InvalidRequest, NotFound, PermissionDenied
+from deepanalyze.logging import KnownSecrets
+from deepanalyze.telemetry import Telemetry
 
 # `list` means a method inside the class below
 Sources = list[StoredSource]
@@ -28,8 +31,18 @@ class SourceDirectory:
     may delete it, but do not use what is private to others. What one may not see does not exist for one.
     """
 
-    def __init__(self, registry: DataSourceRegistry, *, analysts_may_create: bool = True) -> None:
+    def __init__(
+        self,
+        registry: DataSourceRegistry,
+        *,
+        analysts_may_create: bool = True,
+        telemetry: Telemetry | None = None,
+        secrets: KnownSecrets | None = None,
+    ) -> None:
+        observers = (telemetry or Telemetry(), secrets or KnownSecrets())
         self._registry = registry
+        self._logged = partial(logged, *observers)
+        self._operation = partial(operation, *observers)
         self._analysts_may_create = analysts_may_create
 
     async def create(
@@ -59,7 +72,7 @@ class SourceDirectory:
             analysts_may_create=self._analysts_may_create,
         )
         wanted = DataSourceConfig(id or new_source_id(), type, name, dict(config), dict(metadata or {}))
-        with logged("create", wanted.id, type, source_name=name):
+        with self._logged("create", wanted.id, type, source_name=name):
             return await self._registry.register_data_source(
                 wanted,
                 test_connection=test_connection,
@@ -115,7 +128,7 @@ class SourceDirectory:
             if change.config is not None:
                 check_may_set(principal, self._connector_class(source.type), change.config)
         fields = ", ".join(sorted(change.config or ())) or None
-        with operation("change", source, new_name=change.name, fields=fields):
+        with self._operation("change", source, new_name=change.name, fields=fields):
             return await self._registry.update_data_source(
                 source.id, change, expected_version=expected_version
             )
@@ -128,7 +141,7 @@ class SourceDirectory:
         source = self.get(principal, id_or_name)
         with refusals("delete", source):
             self._check_may_change(principal, source, "delete")
-        with operation("delete", source):
+        with self._operation("delete", source):
             await self._registry.unregister_data_source(source.id)
         return source.id
 

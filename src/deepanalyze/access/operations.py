@@ -10,7 +10,9 @@ import structlog
 
 from deepanalyze.audit import Action, Deed, note
 from deepanalyze.datasources.repository import StoredSource
-from deepanalyze.errors import DeepAnalyzeError, PermissionDenied, QueryFailed
+from deepanalyze.errors import DeepAnalyzeError, PermissionDenied, QueryFailed, SourceError
+from deepanalyze.logging import KnownSecrets
+from deepanalyze.telemetry import Telemetry
 
 log = structlog.get_logger()
 
@@ -25,32 +27,63 @@ READING = frozenset(
 
 @contextmanager
 def operation(
-    name: Action, source: StoredSource, *, sql: str | None = None, **asked: str | None
+    telemetry: Telemetry,
+    secrets: KnownSecrets,
+    name: Action,
+    source: StoredSource,
+    *,
+    sql: str | None = None,
+    thread_id: str | None = None,
+    **asked: str | None,
 ) -> Iterator[Facts]:
-    """One record in the log for each use of a source: how it failed, when it did, else the facts that the block puts
-    down, such as how many rows it brought. Never what was asked: SQL may hold secrets. The audit trail's record also
-    has what was `asked` for by name, and of SQL what the settings allow.
+    """One record in the log, and one figure, for each use of a source: how it failed, when it did, else the facts that
+    the block puts down, such as how many rows it brought. Never what was asked: SQL may hold secrets. The audit
+    trail's record also has what was `asked` for by name, of SQL what the settings allow, and as its object the thread
+    that is filled or read, where there is one.
     """
-    with logged(name, source.id, source.type, sql=sql, **asked) as facts:
+    with logged(
+        telemetry, secrets, name, source.id, source.type, sql=sql, thread_id=thread_id, **asked
+    ) as facts:
         yield facts
 
 
 @contextmanager
 def logged(
-    name: Action, source_id: str, source_type: str, *, sql: str | None = None, **asked: str | None
+    telemetry: Telemetry,
+    secrets: KnownSecrets,
+    name: Action,
+    source_id: str,
+    source_type: str,
+    *,
+    sql: str | None = None,
+    thread_id: str | None = None,
+    **asked: str | None,
 ) -> Iterator[Facts]:
     """The same for a source that is still to be made."""
     facts: Facts = {}
-    deed = Deed(name, source_id=source_id, sql=sql, change=name not in READING)
-    deed.facts |= {"source_type": source_type, **asked}
+    deed = Deed(
+        name,
+        object_type="thread" if thread_id else None,
+        object_id=thread_id,
+        facts={"source_type": source_type, **asked},
+        source_id=source_id,
+        sql=sql,
+        change=name not in READING,
+    )
     try:
         with deed.recorded():
             try:
                 yield facts
+            except SourceError as error:  # the words of whoever was to be reached
+                secrets.clean(error, source_id)
+                raise
             finally:
                 deed.facts |= facts
                 deed.change |= "rows_affected" in facts
     finally:
+        telemetry.source_used(name, source_type, deed.outcome, deed.duration_ms / 1000)
+        if name == "fetch":
+            telemetry.fetched(source_type, facts.get("bytes", 0))
         record = log.info if deed.error is None else log.warning
         record(
             "source operation",

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from deepanalyze.access.abilities import unable
 from deepanalyze.access.bringing import counts, fetch_into
 from deepanalyze.access.directory import SourceDirectory
-from deepanalyze.access.operations import operation, refusals
+from deepanalyze.access.operations import refusals
 from deepanalyze.access.rights import may_manage, may_write
 from deepanalyze.access.sending import send
 from deepanalyze.access.turns import SourceTurns
@@ -40,6 +40,8 @@ from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import DeepAnalyzeError, InvalidRequest, NotSupported, PermissionDenied
 from deepanalyze.fairness import FairSlots
+from deepanalyze.logging import KnownSecrets
+from deepanalyze.telemetry import Telemetry
 from deepanalyze.workspace import Workspace
 
 T = TypeVar("T")
@@ -78,8 +80,12 @@ class SourceAccess(SourceDirectory):
         *,
         analysts_may_create: bool = True,
         parallel_fetches: int = PARALLEL_FETCHES,
+        telemetry: Telemetry | None = None,
+        secrets: KnownSecrets | None = None,
     ) -> None:
-        super().__init__(registry, analysts_may_create=analysts_may_create)
+        super().__init__(
+            registry, analysts_may_create=analysts_may_create, telemetry=telemetry, secrets=secrets
+        )
         self._fetching = FairSlots(parallel_fetches, per_user=max(1, parallel_fetches // 2))
         self._testing = FairSlots(PARALLEL_TESTS, per_user=PARALLEL_TESTS // 2)
         self._turns = SourceTurns(registry.defaults.timeouts.acquire_s)
@@ -95,7 +101,7 @@ class SourceAccess(SourceDirectory):
         certificate: Certificate | None = None
         failure: DeepAnalyzeError | None = None
         try:
-            with operation("certify" if deep else "test", source):
+            with self._operation("certify" if deep else "test", source):
                 async with self._testing.slot(principal.user_id):
                     connector = await self._registry.check_connection(source.id)
                     server = await connector.server_info()
@@ -116,7 +122,7 @@ class SourceAccess(SourceDirectory):
         cursor: str | None = None,
     ) -> BrowsePage:
         source = self._usable(principal, id_or_name)
-        with operation("browse", source, path=path):
+        with self._operation("browse", source, path=path):
             async with self._using(principal, source) as connector:
                 return await browse(connector, path, recursive=recursive, limit=limit, cursor=cursor)
 
@@ -156,7 +162,7 @@ class SourceAccess(SourceDirectory):
 
     async def preview(self, principal: Principal, id_or_name: str, path: str, limit: int) -> Table:
         source = self._usable(principal, id_or_name)
-        with operation("preview", source, path=path) as facts:
+        with self._operation("preview", source, path=path) as facts:
             async with self._using(principal, source) as connector:
                 if not isinstance(connector, SupportsPreview):
                     raise unable(type(connector), source, "preview")
@@ -167,7 +173,7 @@ class SourceAccess(SourceDirectory):
     async def query(self, principal: Principal, id_or_name: str, question: Question) -> Table:
         """What a statement changes, when it may change anything, is no longer as the cache remembers it."""
         source = self._usable(principal, id_or_name)
-        with operation("query", source, sql=question.sql) as facts:
+        with self._operation("query", source, sql=question.sql) as facts:
             async with self._using(principal, source) as connector:
                 if not isinstance(connector, SupportsQuery):
                     raise unable(type(connector), source, "SQL")
@@ -194,7 +200,7 @@ class SourceAccess(SourceDirectory):
     ) -> Exported:
         """The rows of a statement that reads as a file, which appears only when it is complete."""
         source = self._usable(principal, id_or_name)
-        with operation("export", source, sql=question.sql) as facts:
+        with self._operation("export", source, sql=question.sql) as facts:
             async with self._using(principal, source) as connector:
                 if not isinstance(connector, SupportsExport):
                     raise unable(type(connector), source, "SQL")
@@ -223,8 +229,13 @@ class SourceAccess(SourceDirectory):
                 f"source {source.name!r} is of type {source.type!r}, not {reference.type!r}", param="type"
             )
         async with self._fetching.slot(principal.user_id):
-            with operation(
-                "fetch", source, sql=reference.query, path=reference.path, table=reference.table
+            with self._operation(
+                "fetch",
+                source,
+                sql=reference.query,
+                thread_id=workspace.place or None,
+                path=reference.path,
+                table=reference.table,
             ) as facts:
                 async with self._using(principal, source) as connector:
                     files = await fetch_into(connector, reference, workspace, on_progress)
@@ -246,7 +257,8 @@ class SourceAccess(SourceDirectory):
         source = self._usable(principal, id_or_name)
         with refusals("upload", source):
             _check_may_write(principal, source)
-        with operation("upload", source, file=file, path=path) as facts:
+        thread_id = workspace.place or None
+        with self._operation("upload", source, thread_id=thread_id, file=file, path=path) as facts:
             async with self._using(principal, source) as connector:
                 if not isinstance(connector, SupportsUpload):
                     raise NotSupported(f"source {source.name!r} ({source.type}) takes no files")
@@ -275,7 +287,7 @@ class SourceAccess(SourceDirectory):
             async with self._using(principal, source) as connector:
                 return await load(connector)
 
-        with operation(what, source, path=path or None):
+        with self._operation(what, source, path=path or None):
             return await self._registry.metadata.get(source.id, (what, path), ask, refresh=refresh)
 
     def _check_may_certify(self, principal: Principal, source: StoredSource) -> None:

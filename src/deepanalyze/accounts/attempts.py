@@ -10,6 +10,7 @@ import structlog
 
 from deepanalyze.accounts.buckets import WINDOW_S, Buckets, Recent
 from deepanalyze.accounts.records import key_digest
+from deepanalyze.audit import note
 from deepanalyze.errors import RateLimited
 
 log = structlog.get_logger()
@@ -30,10 +31,14 @@ class FailedAttempts:
         self._told_at: Recent[tuple[str, str], float] = Recent()
 
     def check(self, address: str, key: str) -> None:
-        """Called before the key is looked at. Raises RateLimited."""
-        wait_s = self._buckets.wait_s(_network(address))
+        """Called before the key is looked at. Raises RateLimited; the audit trail is told once in a window."""
+        network = _network(address)
+        wait_s = self._buckets.wait_s(network)
         if not wait_s or key_digest(key) in self._accepted:
             return
+        if self._is_news("refused", network):
+            limit = {"auth_failures_per_minute": self._capacity}
+            note("login_failure", "refused", code=RateLimited.code, details=limit)
         raise RateLimited(
             f"too many wrong API keys came from your address: more than {self._capacity} a minute "
             f"(auth_failures_per_minute); try again in {max(1, round(wait_s))} s",
@@ -52,11 +57,17 @@ class FailedAttempts:
             self._tell("authentication limited", network, address=address, failures_per_minute=self._capacity)
 
     def _tell(self, event: str, network: str, **facts: object) -> None:
-        """Once in a window, and never the key."""
-        now = self._clock()
-        if now - self._told_at.get((event, network), float("-inf")) >= WINDOW_S:
-            self._told_at[event, network] = now
+        """Never the key."""
+        if self._is_news(event, network):
             log.warning(event, **facts)
+
+    def _is_news(self, event: str, network: str) -> bool:
+        """Once in a window."""
+        now = self._clock()
+        if now - self._told_at.get((event, network), float("-inf")) < WINDOW_S:
+            return False
+        self._told_at[event, network] = now
+        return True
 
 
 def _network(address: str) -> str:

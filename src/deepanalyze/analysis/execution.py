@@ -15,6 +15,7 @@ from deepanalyze.analysis.transcript import execute_block, file_block
 from deepanalyze.audit import Deed
 from deepanalyze.sandbox.base import CodeResult
 from deepanalyze.sandbox.pool import KernelPool
+from deepanalyze.telemetry import Telemetry
 from deepanalyze.workspace import Workspace, WorkspaceFile
 
 _VARIABLES_LOST = (
@@ -68,6 +69,7 @@ class CodeRunner:
         *,
         max_output_chars: int,
         ran_before: bool,
+        telemetry: Telemetry,
     ) -> None:
         self.files: dict[str, WorkspaceFile] = {}
         self.blocks = 0
@@ -76,6 +78,7 @@ class CodeRunner:
         self._workspace = workspace
         self._max_output_chars = max_output_chars
         self._has_variables = ran_before
+        self._telemetry = telemetry
 
     def warm(self) -> None:
         """Starts the kernel in the background, to hide its start-up."""
@@ -98,6 +101,7 @@ class CodeRunner:
                 lost = lease.fresh and self._has_variables
             facts.update(block=self.blocks, status=result.status, files=len(files))
             deed.failed = result.status != "ok"
+            self._telemetry.code_ran(result.status, result.elapsed_ms / 1000)
         self._has_variables = result.status != "died"
         self.files.update({file.name: file for file in files})
         notes = {

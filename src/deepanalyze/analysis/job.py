@@ -29,6 +29,7 @@ from deepanalyze.analysis.request import AnalysisRequest
 from deepanalyze.analysis.threads import Threads
 from deepanalyze.errors import Cancelled, DeepAnalyzeError, InternalError
 from deepanalyze.fairness import FairSlots
+from deepanalyze.telemetry import Telemetry
 
 _USE_S = 60  # of a thread, while an analysis runs in it
 
@@ -59,6 +60,7 @@ class Tools:
     threads: Threads
     repository: ThreadRepository
     slots: FairSlots
+    telemetry: Telemetry
     clock: Callable[[], float] = time.time
 
 
@@ -218,6 +220,7 @@ class Job:
                     log.exception("answer could not be stored")
                     events.replace_last(Failed(InternalError("the answer could not be stored; ask again")))
         self.done = True
+        self._tools.telemetry.analysis_ended(_status(last))
         log.info(
             "analysis ended", status=_status(last), code=getattr(getattr(last, "error", None), "code", None)
         )

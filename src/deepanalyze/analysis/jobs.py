@@ -28,6 +28,7 @@ from deepanalyze.analysis.threads import Threads
 from deepanalyze.audit import changing
 from deepanalyze.errors import Cancelled, RateLimited
 from deepanalyze.fairness import FairSlots
+from deepanalyze.telemetry import Telemetry
 
 _PAGE = 500
 _RETRY_AFTER_S = 5.0
@@ -45,6 +46,7 @@ class Analyses:
         repository: ThreadRepository,
         *,
         limits: JobLimits | None = None,
+        telemetry: Telemetry | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._threads = threads
@@ -52,7 +54,7 @@ class Analyses:
         self._limits = limits or JobLimits()
         self._clock = clock
         slots = FairSlots(self._limits.max_running, per_user=self._limits.max_running_per_user)
-        self._tools = Tools(analyst, threads, repository, slots, clock)
+        self._tools = Tools(analyst, threads, repository, slots, telemetry or Telemetry(), clock)
         self._lines: dict[str, ThreadLine] = {}
         self._starting: Counter[str] = Counter()  # analyses that are not in a line yet, by user
         self._opening = asyncio.Lock()

@@ -26,6 +26,7 @@ from deepanalyze.analysis.round import Round
 from deepanalyze.analysis.transcript import truncation_notice
 from deepanalyze.errors import ModelUnavailable
 from deepanalyze.sandbox.pool import KernelPool
+from deepanalyze.telemetry import Telemetry
 from deepanalyze.workspace import Workspace
 
 _GO_ON = (
@@ -49,12 +50,14 @@ class Analyst:
         files: Files,
         kernels: KernelPool,
         limits: LoopLimits,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._models = models
         self._sources = sources
         self._files = files
         self._kernels = kernels
         self._limits = limits
+        self._telemetry = telemetry or Telemetry()
 
     async def run(
         self, request: AnalysisRequest, thread: ThreadRecord, workspace: Workspace
@@ -72,8 +75,9 @@ class Analyst:
             workspace,
             max_output_chars=self._limits.max_output_chars,
             ran_before=any(turn.role == "execute" for turn in request.turns),
+            telemetry=self._telemetry,
         )
-        analysis = Analysis(model, request, gathering, runner, self._limits)
+        analysis = Analysis(model, request, gathering, runner, self._limits, self._telemetry)
         try:
             async with aclosing(analysis.events()) as events:
                 async for event in events:
@@ -94,12 +98,14 @@ class Analysis:
         gathering: Gathering,
         runner: CodeRunner,
         limits: LoopLimits,
+        telemetry: Telemetry,
     ) -> None:
         self._model = model
         self._request = request
         self._gathering = gathering
         self._runner = runner
         self._limits = limits
+        self._telemetry = telemetry
         self._turns = list(request.turns)
         self._usage = TokenUsage()
         self._rounds = 0
@@ -129,7 +135,11 @@ class Analysis:
         self._rounds += 1
         yield Status("asking the model", {"model": self._model.id, "round": self._rounds})
         call = Round(
-            self._model, deadline=self._deadline, drain_s=self._limits.drain_s, on_code=self._runner.warm
+            self._model,
+            deadline=self._deadline,
+            drain_s=self._limits.drain_s,
+            on_code=self._runner.warm,
+            telemetry=self._telemetry,
         )
         conversation = Conversation(tuple(self._turns), self._gathering.files)
         async with aclosing(call.events(conversation, self._request.options)) as texts:

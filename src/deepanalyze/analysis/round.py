@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import asdict
 
 from deepanalyze.analysis.conversation import Conversation, SamplingOptions
 from deepanalyze.analysis.events import Text
 from deepanalyze.analysis.models.base import Chunk, ModelClient, TokenUsage
 from deepanalyze.analysis.reply import Reply, ReplyReader
+from deepanalyze.telemetry import CallOutcome, Telemetry
 
 
 class Round:
@@ -22,7 +25,13 @@ class Round:
     """
 
     def __init__(
-        self, model: ModelClient, *, deadline: float, drain_s: float, on_code: Callable[[], None]
+        self,
+        model: ModelClient,
+        *,
+        deadline: float,
+        drain_s: float,
+        on_code: Callable[[], None],
+        telemetry: Telemetry,
     ) -> None:
         self.usage = TokenUsage()
         self.finish_reason: str | None = None
@@ -32,6 +41,7 @@ class Round:
         self._deadline = deadline
         self._drain_s = drain_s
         self._on_code = on_code
+        self._telemetry = telemetry
         self._reader = ReplyReader()
         self._in_code = False
 
@@ -40,6 +50,27 @@ class Round:
         return self.reply.code is not None and not self.out_of_time
 
     async def events(
+        self, conversation: Conversation, options: SamplingOptions
+    ) -> AsyncGenerator[Text, None]:
+        with self._measured():
+            async with aclosing(self._texts(conversation, options)) as texts:
+                async for text in texts:
+                    yield text
+
+    @contextmanager
+    def _measured(self) -> Iterator[None]:
+        started = time.perf_counter()
+        outcome: CallOutcome = "cancelled"
+        try:
+            yield
+            outcome = "timeout" if self.out_of_time else "ok"
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            self._telemetry.model_called(outcome, time.perf_counter() - started, **asdict(self.usage))
+
+    async def _texts(
         self, conversation: Conversation, options: SamplingOptions
     ) -> AsyncGenerator[Text, None]:
         async with aclosing(self._model.stream(conversation, options)) as chunks:  # type: ignore[type-var]

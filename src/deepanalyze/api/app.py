@@ -32,7 +32,7 @@ from deepanalyze.api.auth import Authentication, documented
 from deepanalyze.api.bodies import BodyLimit
 from deepanalyze.api.edge import Edge
 from deepanalyze.api.errors import add_error_handlers
-from deepanalyze.api.network import Clients, Hosts
+from deepanalyze.api.network import ClientAddress, Clients, Hosts
 from deepanalyze.api.services import Services
 from deepanalyze.settings import Settings
 
@@ -53,12 +53,10 @@ def create_app(services: Services) -> FastAPI:
         middleware=[
             *_cross_origin(services.settings),
             Middleware(Edge, telemetry=services.telemetry, public_url=services.settings.public_url),
-            Middleware(
-                Clients,
-                allowed=services.settings.allowed_client_networks,
-                proxies=services.settings.trusted_proxies,
-            ),
+            Middleware(ClientAddress, proxies=services.settings.trusted_proxies),
+            # Around all that may refuse
             Middleware(Audited, trail=services.audit),
+            Middleware(Clients, allowed=services.settings.allowed_client_networks),
             Middleware(Hosts, settings=services.settings),
             Middleware(BodyLimit, max_file_bytes=services.settings.max_file_bytes),
             Middleware(

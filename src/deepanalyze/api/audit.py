@@ -45,7 +45,8 @@ async def list_records(
         str | None,
         Query(
             max_length=64,
-            description="only what was done to this: a user, key, source, thread or file, by id",
+            description="only what was done to this: a user, key, source, thread or file, by id; of a thread also what "
+            "was fetched into it and uploaded from it",
         ),
     ] = None,
     action: Annotated[Action | None, Query(description="only these, such as `query`")] = None,

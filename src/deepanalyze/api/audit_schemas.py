@@ -20,7 +20,7 @@ class AuditRecord(BaseModel):
     request_id: str | None = Field(description="`X-Request-ID` of the answer")
     object_type: str | None = Field(
         description="what it was done to: `data_source`, `user`, `api_key`, `thread`, `file`, `configuration`, "
-        "`encryption_key` or `audit_trail`",
+        "`encryption_key` or `audit_trail`; of a fetch or an upload the thread, where `source_id` names the source",
         examples=["data_source"],
     )
     object_id: str | None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepanalyze.api.errors import error_response
-from deepanalyze.audit import AuditTrail, Origin, bound, note
-from deepanalyze.errors import DeepAnalyzeError, InvalidApiKey
+from deepanalyze.audit import Action, AuditTrail, Origin, bound, note
+from deepanalyze.errors import DeepAnalyzeError, InvalidApiKey, PermissionDenied
 
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
 class Audited:
-    """What the services note themselves is theirs. Noted here is what never reaches them: wrong keys, other refusals,
-    and changes below `/v1/admin/` that failed.
+    """What the services note themselves is theirs. Noted here is what never reaches them: wrong keys, other refusals
+    (also those of the layers in between: addresses, names of the server), and changes below `/v1/admin/` that failed.
     """
 
     def __init__(self, app: ASGIApp, *, trail: AuditTrail) -> None:
@@ -33,8 +33,10 @@ class Audited:
         with bound(origin):
             try:
                 await self._app(scope, receive, _Held(origin, scope, receive, send).send)
-            except InvalidApiKey as error:
-                note("login_failure", "refused", code=error.code, details={"path": scope["path"]})
+            except (InvalidApiKey, PermissionDenied) as error:
+                action: Action = "login_failure" if isinstance(error, InvalidApiKey) else "request"
+                told = {"method": scope["method"], "path": scope["path"], "reason": error.message}
+                note(action, "refused", code=error.code, details=told)
                 raise
 
 

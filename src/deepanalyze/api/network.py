@@ -17,16 +17,15 @@ Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Clients:
-    """Finds out the client's address (in `scope["state"]["client_address"]`), and refuses those not allowed.
+class ClientAddress:
+    """Finds out the client's address (in `scope["state"]["client_address"]`; None: unknown).
 
     What a proxy says in X-Forwarded-For counts only from the addresses in `trusted_proxies`: read from its end, the
     first that is no trusted proxy is the client.
     """
 
-    def __init__(self, app: ASGIApp, *, allowed: Sequence[str], proxies: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, *, proxies: Sequence[str]) -> None:
         self._app = app
-        self._allowed = _networks(allowed)
         self._proxies = _networks(proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,11 +33,6 @@ class Clients:
         if scope["type"] == "http" and scope["client"] is not None:
             address = self._address(scope)
             scope.setdefault("state", {})["client_address"] = None if address is None else str(address)
-            if self._allowed and (address is None or not _within(address, self._allowed)):
-                raise PermissionDenied(
-                    f"this server does not answer clients at {address or 'an unknown address'} "
-                    "(allowed_client_networks)"
-                )
         await self._app(scope, receive, send)
 
     def _address(self, scope: Scope) -> Address | None:
@@ -49,6 +43,24 @@ class Clients:
                 break
             address = _parsed(hop)
         return address
+
+
+class Clients:
+    """Refuses those at other addresses than the allowed ones; inside of ClientAddress."""
+
+    def __init__(self, app: ASGIApp, *, allowed: Sequence[str]) -> None:
+        self._app = app
+        self._allowed = _networks(allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["client"] is not None and self._allowed:
+            found = scope["state"]["client_address"]
+            if found is None or not _within(ipaddress.ip_address(found), self._allowed):
+                raise PermissionDenied(
+                    f"this server does not answer clients at {found or 'an unknown address'} "
+                    "(allowed_client_networks)"
+                )
+        await self._app(scope, receive, send)
 
 
 class Hosts:

@@ -35,6 +35,8 @@ async def _reader(
 ) -> Principal:
     if is_signed_link(request.scope):
         runtime.urls.verify(thread_id, path, user or "", expires or 0, signature or "")
+        if owner := await runtime.accounts.find_user(user or ""):
+            runtime.request_rate.take(Principal(owner))
         return Principal(User(id=user or "", name="", role="analyst"), sources=())
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is None:

@@ -40,6 +40,11 @@ class Deed:
     _began: float = field(default_factory=time.perf_counter)
     _batch: Batch | None = None
 
+    @property
+    def outcome(self) -> Outcome:
+        """Once it has ended."""
+        return _outcome(self.error, failed=self.failed)
+
     @contextmanager
     def recorded(self) -> Iterator[dict[str, Any]]:
         """Notes what becomes of the block, with the facts that it puts down. Raises InternalError, before it begins,

@@ -49,8 +49,9 @@ MarkName = Literal["head", "checkpoint"]
 class Entry:
     """One deed. `details` is a JSON object as text, because the chain covers its very bytes.
 
-    The object is what was acted on; of a use of a source, `source_id` says it already. Both are the last fields, as
-    records without them are sealed as they were before there were objects.
+    The object is what was acted on; of a use of a source, `source_id` says it already, and the object is the thread
+    that was filled or read, if one was. Both are the last fields, as records without them are sealed as they were
+    before there were objects.
     """
 
     time_ms: int

@@ -95,13 +95,19 @@ def _show(records: list[dict[str, Any]]) -> None:
                 record["sequence"],
                 moment(record["created_at"], form="%Y-%m-%d %H:%M:%S"),
                 *(record[name] or "" for name in ("user_id", "action")),
-                record["object_id"] or record["object_type"] or "",
+                _objects(record),
                 *(record[name] or "" for name in ("outcome", "code", "request_id")),
             )
             for record in records
         ],
         none="There are no records.",
     )
+
+
+def _objects(record: dict[str, Any]) -> str:
+    """Of a fetch or an upload the thread and the source."""
+    ids = dict.fromkeys(filter(None, (record["object_id"], record["source_id"])))
+    return " ".join(ids) or record["object_type"] or ""
 
 
 def _seconds(moment: datetime | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import SecretBytes, SecretStr
@@ -34,6 +34,12 @@ def mask_text(text: str) -> str:
     """Masks passwords in URLs, `password=…` in connection strings, account keys and signatures."""
     text = _URL_PASSWORD.sub(rf"\g<head>:{MASK}@", text)
     return _PAIR.sub(rf"\g<head>{MASK}", text)
+
+
+def secrets_in(text: str) -> Iterator[str]:
+    """What `mask_text` would mask."""
+    for pattern in (_URL_PASSWORD, _PAIR):
+        yield from (match["secret"] for match in pattern.finditer(text))
 
 
 def sanitize(config: Any, *, name: str = "") -> Any:

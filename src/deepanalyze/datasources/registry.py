@@ -25,7 +25,7 @@ from deepanalyze.datasources.plugins import ConnectorTypes
 from deepanalyze.datasources.repository import ConfigRepository, StoredSource
 from deepanalyze.datasources.reservations import Reservations
 from deepanalyze.datasources.schema import merge_secrets, split_secrets
-from deepanalyze.datasources.sealing import Sealer
+from deepanalyze.datasources.sealing import Sealer, SecretListener
 from deepanalyze.errors import (
     DeepAnalyzeError,
     NotFound,
@@ -50,8 +50,9 @@ class DataSourceRegistry:
         *,
         defaults: SourceDefaults | None = None,
         metadata_ttl_s: float = 5 * 60,
+        secrets: SecretListener | None = None,
     ) -> None:
-        self._sealer = Sealer(credential_manager or CredentialManager())
+        self._sealer = Sealer(credential_manager or CredentialManager(), secrets)
         self._repository: ConfigRepository = repository or InMemoryRepository()
         self.defaults = defaults or SourceDefaults()
         self._types = ConnectorTypes()
@@ -105,6 +106,7 @@ class DataSourceRegistry:
         check_name(config.name)
         public, secrets = self._split(config)
         with self._reserved.held(config.id, config.name, self._sources.values()):
+            sealed = self._sealer.seal(config.id, secrets)
             if test_connection:
                 await self._try(dataclasses.replace(config, config=merge_secrets(public, secrets)))
             now = int(time.time())
@@ -113,7 +115,7 @@ class DataSourceRegistry:
                 type=str(config.type),
                 name=config.name,
                 config=public,
-                secrets=self._sealer.seal(config.id, secrets),
+                secrets=sealed,
                 metadata=dict(config.metadata),
                 created_at=config.created_at,
                 updated_at=now,
@@ -159,6 +161,7 @@ class DataSourceRegistry:
         reconnects = merge_secrets(public, secrets) != known_config
         with self._reserved.held(known.id, name, self._sources.values(), own=known):
             tested = reconnects and change.test_connection
+            sealed = self._sealer.seal(known.id, secrets)
             if tested:
                 await self._try(DataSourceConfig(known.id, known.type, name, merge_secrets(public, secrets)))
             now = int(time.time())
@@ -166,7 +169,7 @@ class DataSourceRegistry:
                 known,
                 name=name,
                 config=public,
-                secrets=self._sealer.seal(known.id, secrets),
+                secrets=sealed,
                 metadata=known.metadata if change.metadata is None else dict(change.metadata),
                 updated_at=now,
                 version=known.version + 1,
@@ -226,6 +229,7 @@ class DataSourceRegistry:
             if source_id in new:
                 self._live.retire(source_id, self.defaults.timeouts.query_ceiling_s)
             else:
+                self._sealer.forget(source_id)
                 await self._live.close(source_id)
                 self.clear_cache(source_id)
         return Changes.between(old, new)
@@ -253,6 +257,7 @@ class DataSourceRegistry:
         """As `_add`."""
         await self._repository.delete(source_id)
         self._sources.pop(source_id, None)
+        self._sealer.forget(source_id)
         self.clear_cache(source_id)
         try:
             await self._live.close(source_id)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from deepanalyze.logging.redaction import redact_event
+from deepanalyze.logging.values import KnownSecrets
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
 
-__all__ = ["bind_request", "configure_logging"]
+__all__ = ["KnownSecrets", "bind_request", "configure_logging", "hidden_in_log"]
+
+# Of the process, as the log itself is: of each server that it runs
+_known: list[KnownSecrets] = []
 
 # What these say at their own info level is about each request that they send.
 _TALKATIVE = (
@@ -60,6 +66,16 @@ def configure_logging(
     )
 
 
+@contextmanager
+def hidden_in_log(secrets: KnownSecrets) -> Iterator[None]:
+    """Inside, no record has one of them, whoever logs it."""
+    _known.append(secrets)
+    try:
+        yield
+    finally:
+        _known.remove(secrets)
+
+
 def bind_request(request_id: str, user_id: str | None = None) -> None:
     """Every record of this request, and of the tasks that it starts, carries these."""
     structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -97,5 +113,11 @@ def _formatter(*, as_json: bool, colours: bool) -> logging.Formatter:
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Also puts first what a reader looks for first."""
-    redacted = redact_event(event)
+    redacted = redact_event(event, _hide)
     return {name: redacted.pop(name) for name in _LEADING if name in redacted} | dict(redacted)
+
+
+def _hide(text: str) -> str:
+    for secrets in _known:
+        text = secrets.hide(text)
+    return text

@@ -1,9 +1,11 @@
-"""Taking secrets out of a log record: by the name of the field, and by the shapes that secrets have in text."""
+"""Taking secrets out of a log record: by the name of the field, by the shapes that secrets have in text, and by their
+values where these are known.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from deepanalyze.datasources.masking import MASK, is_secret_name, mask_text
@@ -41,30 +43,39 @@ _PATTERNS = (
 _QUERY_STRING = re.compile(r"(?P<address>(?:\bhttps?://|(?<![\w./])/)[^\s?'\"<>]{0,1024}\?)[^\s'\"<>]+")
 
 
-def redact_event(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: _redact(value, key, 0) for key, value in event.items()}
+Hide = Callable[[str], str]
 
 
-def redact_text(text: str) -> str:
+def redact_event(event: MutableMapping[str, Any], hide: Hide = str) -> MutableMapping[str, Any]:
+    """
+    Args:
+        hide: takes known values out of a text. Not for the audit trail: whoever makes a source could blot out words of
+            its records.
+    """
+    return {key: _redact(value, key, hide, 0) for key, value in event.items()}
+
+
+def redact_text(text: str, hide: Hide = str) -> str:
     if len(text) > _MAX_TEXT:
         half = _MAX_TEXT // 2
         tail = text[-half:].partition("\n")[2]  # whole lines: half a secret would not be recognised
         text = f"{text[:half]} … {len(text) - half - len(tail)} characters left out …\n{tail}"
+    text = hide(text)
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\g<head>{MASK}", text)
     return _QUERY_STRING.sub(rf"\g<address>{MASK}", mask_text(text))
 
 
-def _redact(value: Any, name: str, depth: int) -> Any:
+def _redact(value: Any, name: str, hide: Hide, depth: int) -> Any:
     """Whatever is no plain value becomes text here, because a renderer would do so after us."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if is_secret_name(name):
         return MASK
     if isinstance(value, str):
-        return redact_text(value)
+        return redact_text(value, hide)
     if depth < _MAX_DEPTH and isinstance(value, Mapping):
-        return {str(k): _redact(v, str(k), depth + 1) for k, v in value.items()}
+        return {str(k): _redact(v, str(k), hide, depth + 1) for k, v in value.items()}
     if depth < _MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
-        return [_redact(item, name, depth + 1) for item in value]
-    return redact_text(str(value) if isinstance(value, BaseException) else repr(value))
+        return [_redact(item, name, hide, depth + 1) for item in value]
+    return redact_text(str(value) if isinstance(value, BaseException) else repr(value), hide)

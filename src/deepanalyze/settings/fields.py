@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -254,7 +254,8 @@ class Settings(BaseSettings):
         default=1200,
         ge=0,
         le=10**6,
-        description="requests of one analyst in a minute; over it: `rate_limited`; 0: no limit",
+        description="requests of one analyst in a minute, also through signed links; over it: `rate_limited`; 0: no "
+        "limit",
     )
     max_analyses: int = Field(
         default_factory=lambda: max(4, 2 * _kernels_that_fit()),
@@ -349,6 +350,16 @@ class Settings(BaseSettings):
             return self.models
         first = ModelConfig(id=self.model or "", base_url=self.model_base_url, api_key=self.model_api_key)
         return (first, *self.models)
+
+    def secrets(self) -> Iterator[str]:
+        """In the clear."""
+        keys = (
+            self.encryption_key,
+            self.admin_api_key,
+            self.model_api_key,
+            *(m.api_key for m in self.models),
+        )
+        yield from (key.get_secret_value() for key in keys if key is not None)
 
     def url(self, port: int | None = None) -> str:
         """Where clients find the API; `port` is the one that was taken when the setting is 0."""

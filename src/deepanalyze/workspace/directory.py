@@ -75,7 +75,7 @@ class Workspace:
         self.staging = staging
         self.owner_uid = owner_uid
         self._usage = usage or DiskUsage()
-        self._place = place
+        self.place = place
 
     def create(self) -> None:
         """Makes both directories (0700, owned as needed). A second call does nothing."""
@@ -116,7 +116,7 @@ class Workspace:
             staging = opened.enter_context(closing(os.open(self.staging, DIRECTORY)))
             with closing(os.open(staged.name, REGULAR_FILE, dir_fd=staging)) as descriptor:
                 self._give(descriptor, 0o600)
-                opened.enter_context(self._usage.adding(self._place, os.fstat(descriptor).st_size))
+                opened.enter_context(self._usage.adding(self.place, os.fstat(descriptor).st_size))
             directory = opened.enter_context(closing(os.open(self.root, DIRECTORY)))
             path: list[str] = []
             for folder in folders:
@@ -187,7 +187,7 @@ class Workspace:
             )
             size = os.stat(file, dir_fd=opened, follow_symlinks=False).st_size
             os.unlink(file, dir_fd=opened)
-            self._usage.add(self._place, -size)
+            self._usage.add(self.place, -size)
 
     def size(self) -> int:
         """Bytes of everything below the root; at least some for each file and folder."""
@@ -196,8 +196,8 @@ class Workspace:
     def measure(self) -> Measured:
         """Counts anew what lies in it."""
         size = self.size()
-        self._usage.measured(self._place, size)
-        return Measured(size, not self._usage.exceeded_at(self._place))
+        self._usage.measured(self.place, size)
+        return Measured(size, not self._usage.exceeded_at(self.place))
 
     def snapshot(self) -> Snapshot:
         """What the files are now, to ask later what code made or changed."""

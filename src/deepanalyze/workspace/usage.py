@@ -78,6 +78,11 @@ class DiskUsage:
         with self._lock:
             return self._totals[user_id]
 
+    def total(self) -> int:
+        """Of all users together."""
+        with self._lock:
+            return self._totals.total()
+
     def _set(self, place: str, user_id: str, size: int) -> None:
         _, before = self._places.get(place, (user_id, 0))
         self._places[place] = (user_id, size)

@@ -39,11 +39,11 @@ STEPS: list[tuple[str, Mapping[str, Any], str]] = [
     ("PATCH /v1/data-sources/{id}", {"json": {"metadata": {"team": "data"}}}, "data_source"),
     ("POST /v1/data-sources/{id}/test", {}, "data_source"),
     ("POST /v1/data-sources/{id}/query", {"json": {"sql": "SELECT 1"}}, "data_source"),
-    ("POST /v1/data-sources/{id}/fetch", {"json": {"path": "a.csv"}}, "data_source"),
+    ("POST /v1/data-sources/{id}/fetch", {"json": {"path": "a.csv"}}, "thread"),
     (
         "POST /v1/data-sources/{id}/upload",
         {"json": {"thread_id": "{thread}", "file": "a.csv", "path": "b.csv"}},
-        "data_source",
+        "thread",
     ),
     ("DELETE /v1/data-sources/{id}", {}, "data_source"),
     ("POST /v1/files", {"files": {"file": ("a.csv", b"n\n1\n")}}, "file"),
@@ -67,7 +67,7 @@ def test_every_route_that_changes_something_tells_of_its_object(
     for n, (operation, more, kind) in enumerate(STEPS):
         method, _, template = operation.partition(" ")
         mine = {
-            "id": known.get(kind, ""),
+            "id": known.get("data_source" if "data-sources" in template else kind, ""),
             "file_id": known.get("file", ""),
             "thread_id": known.get("thread", ""),
         }
@@ -79,8 +79,13 @@ def test_every_route_that_changes_something_tells_of_its_object(
         if template.endswith("/fetch"):
             known["thread"] = answer.json()["thread_id"]
         wanted = {"object": known[kind]} if kind in known else {}
+        moves = template.rpartition("/")[2] in ("fetch", "upload")  # between a source and a thread
+        if moves:
+            wanted["action"] = template.rpartition("/")[2]
         found = records_of(admin, headers["X-Request-ID"], **wanted)
         assert kind in [r["object_type"] for r in found], operation
+        if moves:
+            assert [r["source_id"] for r in found] == [known["data_source"]]
         assert "admin" not in [r["action"] for r in found]
         assert known["config"]["account_key"] not in json.dumps(found)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from deepanalyze.api.network import Clients, Hosts, host_of
+from deepanalyze.api.network import ClientAddress, Clients, Hosts, host_of
 from deepanalyze.errors import PermissionDenied
 from deepanalyze.settings import Settings
 
@@ -28,7 +28,7 @@ async def ask(app: Any, client: str | None = "192.0.2.7", **headers: str) -> Non
 
 async def address(client: str, forwarded: str = "", proxies: tuple[str, ...] = ()) -> str | None:
     reached = Reached()
-    app = Clients(reached, allowed=(), proxies=proxies)
+    app = ClientAddress(reached, proxies=proxies)
     await ask(app, client, **({"x_forwarded_for": forwarded} if forwarded else {}))
     assert reached.scope is not None
     found: str | None = reached.scope["state"]["client_address"]
@@ -56,7 +56,8 @@ async def test_only_trusted_proxies_say_who_the_client_is(
 
 
 async def test_clients_from_elsewhere_are_refused() -> None:
-    app = Clients(Reached(), allowed=("192.0.2.0/24", "10.0.0.0/8"), proxies=("10.0.0.1/32",))
+    clients = Clients(Reached(), allowed=("192.0.2.0/24", "10.0.0.0/8"))
+    app = ClientAddress(clients, proxies=("10.0.0.1/32",))
     await ask(app, "192.0.2.7")
     await ask(app, "10.0.0.1", x_forwarded_for="192.0.2.9")
     for client, forwarded in (("198.51.100.1", "192.0.2.7"), ("10.0.0.1", "198.51.100.1"), ("10.0.0.1", "?")):
