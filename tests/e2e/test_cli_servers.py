@@ -22,8 +22,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "files").mkdir()
     for name in ("x 1.csv", "\x1b[31m☃.csv"):
         (home / "files" / name).write_text("a,b\n1,2\n")
-    for name, content in (("key", f"{KEY}\n"), ("empty", "\n"), ("two", "a key\nand another"), ("odd", "☃")):
+    for name, content in (
+        ("api-key", f"{KEY}\n"),
+        ("empty", "\n"),
+        ("two", "a key\nand another"),
+        ("odd", "☃"),
+    ):
         (home / name).write_text(content)
+        (home / name).chmod(0o600)
     return home
 
 
@@ -43,9 +49,9 @@ def test_server_and_key_have_several_names(home: Path, url: str) -> None:
     listing = ("sources", "list", "--json")
     wrong = {"DEEPANALYZE_SERVER": "http://127.0.0.1:1", "DEEPANALYZE_API_KEY": "wrong"}
     for done in (
-        run(home, *listing, "--server", url, "--api-key-file", "key", **wrong),
+        run(home, *listing, "--server", url, "--api-key-file", "api-key", **wrong),
         run(home, *listing, "--url", url, "--api-key", KEY, DEEPANALYZE_API_KEY_FILE="empty", **wrong),
-        run(home, *listing, DEEPANALYZE_SERVER=url, DEEPANALYZE_API_KEY_FILE="key"),
+        run(home, *listing, DEEPANALYZE_SERVER=url, DEEPANALYZE_API_KEY_FILE="api-key"),
         run(home, *listing, DEEPANALYZE_URL=url, DEEPANALYZE_API_KEY=KEY, DEEPANALYZE_API_KEY_FILE="none"),
     ):
         assert [source["name"] for source in json.loads(good(done))] == ["files"]
@@ -71,7 +77,7 @@ def test_a_directory_on_the_command_line_comes_before_the_servers_variable(home:
         (("--api-key-file", "empty"), ("empty is empty",)),
         (("--api-key-file", "two"), ("two", "nothing else")),
         (("--api-key-file", "odd"), ("characters",)),
-        (("--api-key-file", "key", "--api-key", "x"), ("--api-key", "--api-key-file")),
+        (("--api-key-file", "api-key", "--api-key", "x"), ("--api-key", "--api-key-file")),
         ((), ("--api-key-file", "DEEPANALYZE_API_KEY")),
     ],
 )
@@ -109,7 +115,7 @@ def test_names_of_sources_are_completed(home: Path, url: str) -> None:
 
     assert "upload" in completed("sources ")
     assert completed("sources show ", **named(url)) == ["files"]
-    assert completed(f"sources show --server {url} --api-key-file key fi") == ["files"]
+    assert completed(f"sources show --server {url} --api-key-file api-key fi") == ["files"]
     assert completed("sources show x", **named(url)) == []
     assert completed("users remove ", **named(url)) == ["admin"]
     assert completed("sources show ") == []

@@ -1,9 +1,9 @@
 """A pytest plugin that looks for the secrets of `tests.support.canaries` wherever a run of tests leaves something.
 
 Looked at: what is logged or written to stdout and stderr, the text of every error of ours, every HTTP response that a
-client in this process gets; the arguments and environment of every process that it starts and, for servers that run as
-processes of their own, of theirs; what a model is asked; the data directories of servers, when they stop; at the end
-the directories of all tests and the one for temporary files.
+client in this process gets; the arguments and environment of every process that the product starts, in this process and
+in servers that run as processes of their own; what a model is asked; the data directories of servers, when they stop;
+at the end the directories of all tests and the one for temporary files.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import astuple
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import httpx
 import pytest
 
+import deepanalyze
 from deepanalyze.errors import DeepAnalyzeError
 from tests.support.canaries import OVERLAP, Finding, found_in, is_legitimate
 
 _PIECE_BYTES = 8 * 1024**2
+_PRODUCT = str(Path(deepanalyze.__file__).parent)
+_TESTS = str(Path(__file__).parents[1])
 
 # Where a secret belongs, as long as nobody else can read it there. Every other file is looked at.
 _KEPT_BY_DESIGN = {
     "admin-api-key": "the demo's, which shows it again at each start",
+    "api-key": "what `--api-key-file` names",
     "credentials.json": "of the embedded services of development: their own passwords",
     "encryption.key": "the file of the encryption key, which opens everything else",
 }
@@ -171,13 +176,24 @@ def _heard_error(original: Any) -> Any:
 
 
 def _look_at_new_process(event: str, args: tuple[Any, ...]) -> None:
-    if event != "subprocess.Popen" or is_legitimate():
+    if event != "subprocess.Popen" or is_legitimate() or not _is_started_by_the_product():
         return
     _, arguments, _, environment = args
     given = [arguments] if isinstance(arguments, str | bytes) else list(arguments)
     look(f"the arguments of {os.fsdecode(given[0])}", _joined(given))
     pairs = (os.environ if environment is None else environment).items()
     look(f"the environment of {os.fsdecode(given[0])}", _joined([piece for pair in pairs for piece in pair]))
+
+
+def _is_started_by_the_product() -> bool:
+    """Rather than by a test, which may give its own processes what it likes."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith((_PRODUCT, _TESTS)) and file != __file__:
+            return file.startswith(_PRODUCT)
+        frame = frame.f_back
+    return False
 
 
 def _joined(pieces: list[Any]) -> bytes:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tests.support.canary_net import look
 
+# Python's platform module asks for the processor, for Azure's user agent; the system's own program, gone at once.
+_OF_PYTHON_ITSELF = (b"uname\0-p\0",)
 _FORKED_AND_NOT_EXECUTED = 0x40  # PF_FORKNOEXEC among the flags of proc(5)'s stat
 _LOOKS_AT_A_COPY = 1500  # on a busy machine it may be some time before it executes its program
 _EVERY_S = 0.02
@@ -32,7 +34,7 @@ def looking_at_children(pid: int) -> Iterator[set[bytes]]:
                 with contextlib.suppress(OSError):
                     given = Path(f"/proc/{child}/environ").read_bytes()
                     command = Path(f"/proc/{child}/cmdline").read_bytes()
-                    if seen.get(child) != (given, command):
+                    if seen.get(child) != (given, command) and command not in _OF_PYTHON_ITSELF:
                         seen[child] = (given, command)
                         commands.add(command)
                         shown = command.replace(b"\0", b" ").decode(errors="replace")[:200]

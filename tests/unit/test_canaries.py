@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+import deepanalyze
 from deepanalyze.errors import InvalidRequest
 from tests.support.canaries import MARK, canary, canary_fernet_key, canary_key, found_in, legitimate
 from tests.support.canary_net import look_at_directory, recorded_findings
@@ -94,16 +95,24 @@ def test_what_is_planted_in_files_is_found_with_its_place(tmp_path: Path) -> Non
 def test_what_is_planted_in_a_process_or_an_error_is_found() -> None:
     secret = canary(PLANTED)
     with recorded_findings() as found:
-        subprocess.run([sys.executable, "-c", "", secret], env={"A": "b"}, check=True)
-        subprocess.run([sys.executable, "-c", ""], env={"A": secret}, check=True)
+        _start_as_the_product(secret, environment={"A": "b"})
+        _start_as_the_product("", environment={"A": secret})
+        subprocess.run([sys.executable, "-c", "", secret], env={"A": secret}, check=True)  # a test's own
         InvalidRequest("a field is wrong", details=[{"given": secret}])
         with legitimate("what a process is configured with is its own"):
-            subprocess.run([sys.executable, "-c", ""], env={"A": secret}, check=True)
+            _start_as_the_product("", environment={"A": secret})
     assert [finding.place.partition(" of ")[0] for finding in found] == [
         "the arguments",
         "the environment",
         "the error invalid_request",
     ]
+
+
+def _start_as_the_product(argument: str, *, environment: dict[str, str]) -> None:
+    """As if the line stood in its source."""
+    command = [sys.executable, "-c", "", argument]
+    line = compile("run(command, env=environment, check=True)", deepanalyze.__file__, "exec")
+    exec(line, {"run": subprocess.run, "command": command, "environment": environment})
 
 
 def test_what_is_planted_in_an_answer_is_found() -> None:
