@@ -27,8 +27,18 @@ def may_write(principal: Principal, source: StoredSource) -> bool:
 
 
 def may_manage(principal: Principal, source: StoredSource) -> bool:
-    """Delete it, and learn what its credentials could do."""
-    return principal.is_admin or (not source.shared and _is_makers_own(principal, source))
+    """Change it, and learn what its credentials could do. Whoever says where a source connects to gets its secrets."""
+    return principal.is_admin if source.shared else _is_makers_own(principal, source)
+
+
+def may_delete(principal: Principal, source: StoredSource) -> bool:
+    return principal.is_admin or may_manage(principal, source)
+
+
+def not_managed(source: StoredSource, verb: str) -> PermissionDenied:
+    if source.shared:
+        return PermissionDenied(f"source {source.name!r} is shared; only an administrator may {verb}")
+    return PermissionDenied(f"source {source.name!r} is private to the user who made it")
 
 
 def check_may_create(
