@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from deepanalyze.access import Question, SourceAccess
 from deepanalyze.accounts import Grant, Principal, User
 from deepanalyze.datasources import Certificate, CredentialManager, DataSourceRegistry, Table
+from deepanalyze.datasources.changes import SourceChange
 from deepanalyze.datasources.references import DataReference
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.errors import (
@@ -91,8 +92,17 @@ async def test_administrators_see_and_delete_private_sources_but_do_not_use_them
 ) -> None:
     source = await make(access, ADA)
     assert access.list(ADMIN) == [source]
-    with pytest.raises(PermissionDenied):
-        await access.browse(ADMIN, source.id)
+    for attempt in (
+        access.browse(ADMIN, source.id),
+        access.test(ADMIN, source.id),
+        access.test(ADMIN, source.id, deep=True),
+        access.update(ADMIN, source.id, SourceChange(config={"toys": ["elsewhere.csv"]})),
+        access.update(ADMIN, source.id, SourceChange(name="taken", config={"read_only": False})),
+        access.update(ADMIN, source.id, SourceChange(metadata={"a": 1})),
+    ):
+        with pytest.raises(PermissionDenied, match="private to the user who made it"):
+            await attempt
+    assert access.list(ADMIN) == access.list(ADA) == [source]
     assert await access.delete(ADMIN, source.id) == source.id
     assert access.list(ADA) == []
 

@@ -8,7 +8,15 @@ from typing import Any
 
 from deepanalyze.access.drafts import Verdict, judge, no_type
 from deepanalyze.access.operations import hidden, logged, operation, refusals
-from deepanalyze.access.rights import check_may_create, check_may_set, may_manage, may_see, may_use
+from deepanalyze.access.rights import (
+    check_may_create,
+    check_may_set,
+    may_delete,
+    may_manage,
+    may_see,
+    may_use,
+    not_managed,
+)
 from deepanalyze.accounts import Principal
 from deepanalyze.datasources.base import DataSourceConfig, DataSourceConnector
 from deepanalyze.datasources.changes import SourceChange
@@ -16,7 +24,7 @@ from deepanalyze.datasources.names import check_name, new_source_id
 from deepanalyze.datasources.registry import DataSourceRegistry
 from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.datasources.templates import Template, template_of
-from deepanalyze.errors import InvalidRequest, NotFound, PermissionDenied
+from deepanalyze.errors import InvalidRequest, NotFound
 from deepanalyze.logging import KnownSecrets
 from deepanalyze.telemetry import Telemetry
 
@@ -28,7 +36,7 @@ Templates = list[Template]
 class SourceDirectory:
     """
     Shared sources are for those who have a grant, private ones for their maker. Administrators see every source and
-    may delete it, but do not use what is private to others. What one may not see does not exist for one.
+    may delete it, but do not use or change what is private to others. What one may not see does not exist for one.
     """
 
     def __init__(
@@ -124,7 +132,8 @@ class SourceDirectory:
         """For who may manage it, with values that this user may set."""
         source = self.get(principal, id_or_name)
         with refusals("change", source):
-            self._check_may_change(principal, source, "change")
+            if not may_manage(principal, source):
+                raise not_managed(source, "change it")
             if change.config is not None:
                 check_may_set(principal, self._connector_class(source.type), change.config)
         fields = ", ".join(sorted(change.config or ())) or None
@@ -133,14 +142,11 @@ class SourceDirectory:
                 source.id, change, expected_version=expected_version
             )
 
-    def _check_may_change(self, principal: Principal, source: StoredSource, verb: str) -> None:
-        if not may_manage(principal, source):
-            raise PermissionDenied(f"source {source.name!r} is shared; only an administrator may {verb} it")
-
     async def delete(self, principal: Principal, id_or_name: str) -> str:
         source = self.get(principal, id_or_name)
         with refusals("delete", source):
-            self._check_may_change(principal, source, "delete")
+            if not may_delete(principal, source):
+                raise not_managed(source, "delete it")
         with self._operation("delete", source):
             await self._registry.unregister_data_source(source.id)
         return source.id
@@ -158,7 +164,7 @@ class SourceDirectory:
         source = self.get(principal, id_or_name)
         with refusals("use", source):
             if not may_use(principal, source):
-                raise PermissionDenied(f"source {source.name!r} is private to the user who made it")
+                raise not_managed(source, "use it")
         return source
 
     def _connector_class(self, type_name: str) -> type[DataSourceConnector]:

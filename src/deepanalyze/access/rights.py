@@ -14,7 +14,7 @@ from deepanalyze.errors import PermissionDenied
 def may_see(principal: Principal, source: StoredSource) -> bool:
     if source.shared:
         return principal.may_use(source.id) or principal.may_write(source.id)
-    return _key_admits(principal, source) and (principal.is_admin or source.created_by == principal.user_id)
+    return principal.key_admits(source.id) and (principal.is_admin or source.created_by == principal.user_id)
 
 
 def may_use(principal: Principal, source: StoredSource) -> bool:
@@ -27,8 +27,20 @@ def may_write(principal: Principal, source: StoredSource) -> bool:
 
 
 def may_manage(principal: Principal, source: StoredSource) -> bool:
-    """Delete it, and learn what its credentials could do."""
-    return principal.is_admin or (not source.shared and _is_makers_own(principal, source))
+    """Change it, and learn what its credentials could do. Whoever says where a source connects to gets its secrets."""
+    return principal.administers if source.shared else _is_makers_own(principal, source)
+
+
+def may_delete(principal: Principal, source: StoredSource) -> bool:
+    return principal.administers or may_manage(principal, source)
+
+
+def not_managed(source: StoredSource, verb: str) -> PermissionDenied:
+    if source.shared:
+        return PermissionDenied(
+            f"source {source.name!r} is shared; only an administrator may {verb}, with an API key that is not narrowed"
+        )
+    return PermissionDenied(f"source {source.name!r} is private to the user who made it")
 
 
 def check_may_create(
@@ -40,6 +52,10 @@ def check_may_create(
     shared: bool | None,
     analysts_may_create: bool,
 ) -> None:
+    if principal.is_narrowed:
+        raise PermissionDenied(
+            "this API key is narrowed to some sources, and a new one would be beyond it; use one that is not"
+        )
     check_may_set(principal, connector_class, config)
     if principal.is_admin:
         return
@@ -58,7 +74,7 @@ def check_may_set(
 ) -> None:
     """Whether this user may set these fields, of a source that is new or the user's own."""
     _refuse_references(config)
-    if principal.is_admin:
+    if principal.administers:
         return
     for name in sorted(connector_class.admin_only_in(config)):
         raise PermissionDenied(
@@ -68,11 +84,7 @@ def check_may_set(
 
 
 def _is_makers_own(principal: Principal, source: StoredSource) -> bool:
-    return _key_admits(principal, source) and source.created_by == principal.user_id
-
-
-def _key_admits(principal: Principal, source: StoredSource) -> bool:
-    return "*" in principal.sources or source.id in principal.sources
+    return principal.key_admits(source.id) and source.created_by == principal.user_id
 
 
 def _refuse_references(config: Any, path: str = "config") -> None:

@@ -13,7 +13,7 @@ from deepanalyze.access.abilities import unable
 from deepanalyze.access.bringing import counts, fetch_into
 from deepanalyze.access.directory import SourceDirectory
 from deepanalyze.access.operations import refusals
-from deepanalyze.access.rights import may_manage, may_write
+from deepanalyze.access.rights import may_manage, may_write, not_managed
 from deepanalyze.access.sending import send
 from deepanalyze.access.turns import SourceTurns
 from deepanalyze.accounts import Principal
@@ -292,9 +292,7 @@ class SourceAccess(SourceDirectory):
 
     def _check_may_certify(self, principal: Principal, source: StoredSource) -> None:
         if not may_manage(principal, source):
-            raise PermissionDenied(
-                f"source {source.name!r} is shared; only an administrator may learn what its credentials could do"
-            )
+            raise not_managed(source, "learn what its credentials could do")
         connector_class = self._registry.connector_class(source.type)
         if not issubclass(connector_class, SupportsCertificate):
             raise unable(connector_class, source, "certificate")

@@ -65,18 +65,27 @@ class Principal:
     def is_admin(self) -> bool:
         return self.user.role == "admin"
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Such a key neither administrates nor makes sources, or it could make itself one that is not."""
+        return "*" not in self.sources
+
+    @property
+    def administers(self) -> bool:
+        return self.is_admin and not self.is_narrowed
+
     def may_use(self, source_id: str) -> bool:
-        return self._key_admits(source_id) and (
+        return self.key_admits(source_id) and (
             self.is_admin or any(g.use and g.source_id in ("*", source_id) for g in self.user.grants)
         )
 
     def may_write(self, source_id: str) -> bool:
-        return self._key_admits(source_id) and (
+        return self.key_admits(source_id) and (
             self.is_admin or any(g.write and g.source_id in ("*", source_id) for g in self.user.grants)
         )
 
-    def _key_admits(self, source_id: str) -> bool:
-        return "*" in self.sources or source_id in self.sources
+    def key_admits(self, source_id: str) -> bool:
+        return not self.is_narrowed or source_id in self.sources
 
 
 @dataclass(frozen=True, slots=True)

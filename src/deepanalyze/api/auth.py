@@ -91,24 +91,29 @@ def _key(headers: Headers) -> str:
     return key
 
 
-async def _current_principal(request: Request) -> Principal:
+async def current_principal(request: Request) -> Principal:
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is None:
         raise InvalidApiKey("an API key is needed here; a signed link opens one file only")
     return principal
 
 
-CurrentPrincipal = Annotated[Principal, Depends(_current_principal)]
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
 
 
 async def _current_admin(principal: CurrentPrincipal) -> Principal:
+    check_administers(principal)
+    return principal
+
+
+def check_administers(principal: Principal) -> None:
+    """Raises PermissionDenied."""
     if not principal.is_admin:
         raise PermissionDenied("only administrators may do this")
-    if "*" not in principal.sources:  # it could make itself a key that is not
+    if principal.is_narrowed:
         raise PermissionDenied(
             "this API key is narrowed to some sources, and administration needs one that is not"
         )
-    return principal
 
 
 for_admins = [Depends(_current_admin)]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from deepanalyze.accounts import Principal
-from deepanalyze.api.auth import documented
+from deepanalyze.api.auth import check_administers, current_principal, documented
 from deepanalyze.api.context import Runtime
 from deepanalyze.api.schemas import failures
-from deepanalyze.errors import PermissionDenied
 from deepanalyze.telemetry import CONTENT_TYPE
 
 router = APIRouter(tags=["health"], dependencies=documented)
@@ -28,7 +26,6 @@ router = APIRouter(tags=["health"], dependencies=documented)
 )
 async def metrics(runtime: Runtime, request: Request) -> Response:
     """For administrators, unless `metrics_open` lets everybody read them."""
-    principal: Principal | None = getattr(request.state, "principal", None)
-    if not runtime.settings.metrics_open and (principal is None or not principal.is_admin):
-        raise PermissionDenied("only administrators may read the metrics; metrics_open lets everybody")
+    if not runtime.settings.metrics_open:
+        check_administers(await current_principal(request))
     return Response(runtime.telemetry.text(), media_type=CONTENT_TYPE)

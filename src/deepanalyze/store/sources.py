@@ -11,6 +11,7 @@ from deepanalyze.errors import AlreadyExists, NotFound, Stale
 from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists, check_owner
+from deepanalyze.store.granting import forget_source
 from deepanalyze.store.models import data_sources
 
 
@@ -28,6 +29,7 @@ class StoredSources:
         def work(connection: Connection) -> None:
             check_owner(self._database.users_gone, source.created_by)
             _check_free(connection, source, known=False)
+            forget_source(connection, source.id)  # granted while the one before was being deleted
             with already_exists(f"a data source {source.name!r} ({source.id})", param="name"):
                 connection.execute(insert(data_sources).values(_values(source)))
 
@@ -56,8 +58,14 @@ class StoredSources:
         await self._database.write(lambda c: c.execute(change))
 
     async def delete(self, source_id: str) -> bool:
-        removal = delete(data_sources).where(data_sources.c.id == source_id)
-        return await commit_change(self._database, lambda c: c.execute(removal).rowcount > 0)
+        """With the grants and the narrowings of keys that name it."""
+
+        def work(connection: Connection) -> bool:
+            forget_source(connection, source_id)
+            removal = delete(data_sources).where(data_sources.c.id == source_id)
+            return connection.execute(removal).rowcount > 0
+
+        return await commit_change(self._database, work)
 
 
 def _check_free(connection: Connection, source: StoredSource, *, known: bool) -> None:

@@ -153,6 +153,27 @@ def test_a_narrowed_administrator_cannot_widen_itself(
             assert "narrowed" in error_of(answer, 403, "permission_denied")["message"]
 
 
+@pytest.mark.parametrize("role", ["admin", "analyst"])
+def test_a_narrowed_key_makes_and_manages_no_sources(
+    server: ThreadedServer, admin: httpx.Client, unique: Names, role: str
+) -> None:
+    box = unique("box")
+    source = make_toy(admin, box)
+    user = make_user(admin, unique("eve"), role=role, grants=[{"source_id": box}])
+    new = {"type": "toy", "name": unique("box"), "config": {"toys": [], "password": "x"}}
+    with server.client(str(make_key(admin, user, sources=[box])["key"])) as narrow:
+        for answer in (
+            narrow.post("/v1/data-sources", json=new),
+            narrow.post("/v1/data-sources", json={**new, "shared": role == "admin"}),
+            narrow.patch(f"/v1/data-sources/{source}", json={"name": unique("taken")}),
+            narrow.delete(f"/v1/data-sources/{source}"),
+        ):
+            assert "narrowed" in error_of(answer, 403, "permission_denied")["message"]
+        error_of(narrow.get("/metrics"), 403, "permission_denied")
+        assert narrow.get(f"/v1/data-sources/{source}/browse").status_code == 200
+    error_of(admin.get(f"/v1/data-sources/{new['name']}"), 404, "not_found", "source_id")
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

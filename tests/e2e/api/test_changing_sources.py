@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -132,6 +133,26 @@ def test_who_may_change(
         refused = patch(granted, source, {"metadata": {}})
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
     assert patch(ada, source, {"metadata": {}}).status_code == 404
+
+
+def test_secrets_of_a_private_source_go_nowhere_else(
+    admin: httpx.Client, ada: httpx.Client, postgres_database: PostgresDatabase, unique: Callable[[str], str]
+) -> None:
+    body = {"type": "postgresql", "name": unique("hers"), "config": postgres_database.analyst_config}
+    source = ada.post("/v1/data-sources", json=body).json()
+    path = f"/v1/data-sources/{source['id']}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        moved = {"host": "127.0.0.1", "port": listener.getsockname()[1]}
+        for change in ({"config": moved}, {"name": unique("mine")}, {"config": {"read_only": False}}):
+            for tested in (True, False):
+                refused = patch(admin, source, {**change, "test_connection": tested})
+                assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
+        assert admin.post(f"{path}/test").status_code == 403
+        with pytest.raises(BlockingIOError):  # nobody called
+            listener.accept()
+    assert ada.get(path).json() == admin.get(path).json() == source
+    assert admin.delete(path).status_code == 200
 
 
 @pytest.mark.requirement("9.3")

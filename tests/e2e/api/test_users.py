@@ -134,6 +134,28 @@ def test_a_change_counts_from_the_next_request_on(
         error_of(ada.get(f"/v1/data-sources/{box}"), 404, "not_found", "source_id")
 
 
+def test_grants_and_narrowings_end_with_their_source(
+    server: ThreadedServer, admin: httpx.Client, unique: Names
+) -> None:
+    box, user = unique("box"), unique("ada")
+    new = {"type": "toy", "id": box, "name": unique("name"), "config": {"toys": [], "password": PASSWORD}}
+    assert admin.post("/v1/data-sources", json=new).status_code == 201
+    make_user(admin, user, grants=[{"source_id": box}])
+    body = {"name": "narrow", "user": user, "sources": [box]}
+    narrow = admin.post(KEYS, json=body).json()["key"]
+    assert admin.delete(f"/v1/data-sources/{box}").status_code == 200
+    grants = admin.get(f"{USERS}/{user}").json()["grants"]
+    assert admin.patch(f"{USERS}/{user}", json={"grants": grants}).status_code == 200
+    assert admin.post("/v1/data-sources", json=new).status_code == 201
+    for key in (narrow, key_of(admin, user)):
+        with server.client(key) as client:
+            assert client.get("/v1/data-sources").json()["data"] == []
+            error_of(client.get(f"/v1/data-sources/{box}"), 404, "not_found", "source_id")
+    admin.patch(f"{USERS}/{user}", json={"grants": [{"source_id": "*"}]})
+    with server.client(narrow) as client:  # it is narrowed to nothing now, not to everything
+        assert client.get("/v1/data-sources").json()["data"] == []
+
+
 def test_a_name_that_is_taken_is_not_given_again(admin: httpx.Client, unique: Names) -> None:
     taken, user = unique("ada"), make_user(admin, unique("bob"))
     make_user(admin, taken)

@@ -48,8 +48,8 @@ async def test_a_cancelled_caller_leaves_the_database_usable(store: Store) -> No
 
 async def test_everything_is_there_after_a_restart(database_path: Path) -> None:
     async with open_store(database_path) as store:
-        await store.accounts.add_user(records.user())
         await store.sources.add(records.source())
+        await store.accounts.add_user(records.user())
         await store.files.add_file(records.uploaded())
         await store.threads.add_thread(records.thread())
     async with open_store(database_path) as store:

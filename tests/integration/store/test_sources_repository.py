@@ -3,6 +3,7 @@ import dataclasses
 
 import pytest
 
+from deepanalyze.accounts import Grant
 from deepanalyze.datasources.repository import ConfigRepository
 from deepanalyze.errors import AlreadyExists, NotFound, Stale
 from deepanalyze.store import Store
@@ -76,3 +77,22 @@ async def test_a_deleted_source_is_gone(sources: ConfigRepository) -> None:
     assert await sources.delete("ds-1")
     assert not await sources.delete("ds-1")
     assert await sources.list() == []
+
+
+async def test_grants_and_narrowings_go_with_their_source(store: Store) -> None:
+    """In the same transaction, or they would count for the next one with its id."""
+    await store.sources.add(records.source("ds-1"))
+    await store.accounts.add_user(records.user(), records.api_key())
+    await store.accounts.add_key(dataclasses.replace(records.api_key("key-2", digest="e"), sources=("ds-1",)))
+    longer = dataclasses.replace(records.user("user-2", "bob"), grants=(Grant("ds-10"), Grant("ds-1")))
+    await store.accounts.add_user(longer)
+    await store.sources.delete("ds-1")
+    users = await store.accounts.list_users()
+    assert [user.grants for user in users] == [(Grant("*"),), (Grant("ds-10"),)]
+    assert [key.sources for key in await store.accounts.list_keys()] == [("ds-2",), ()]
+
+
+async def test_what_was_granted_too_late_does_not_count_for_the_next_source(store: Store) -> None:
+    await store.accounts.add_user(records.user())  # as by a request that was under way
+    await store.sources.add(records.source("ds-1"))
+    assert (await store.accounts.list_users())[0].grants == (Grant("*"),)
