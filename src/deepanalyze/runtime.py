@@ -36,7 +36,6 @@ from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.datasources.policy import NetworkPolicy
-from deepanalyze.datasources.repository import ConfigRepository
 from deepanalyze.datasources.rotation import Rotated, rotate_secrets
 from deepanalyze.errors import ConfigurationError, StartupError
 from deepanalyze.health import Health
@@ -48,6 +47,8 @@ from deepanalyze.urls import UrlSigner
 from deepanalyze.workspace import DiskUsage
 
 log = structlog.get_logger()
+
+_TRAIL_KEYS = {"row": "audit trail", "field": "earlier key"}  # what their ciphertexts are bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,8 @@ async def open_runtime(
         data_dir = stack.enter_context(open_data_dir(settings.data_dir))
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
-        credentials = await _credentials(settings, data_dir, store.sources)
-        audit = await stack.enter_async_context(_trail(settings, store, credentials))
+        credentials = await _credentials(settings, data_dir, store)
+        audit = await stack.enter_async_context(await _trail(settings, store, credentials))
         sandbox = await open_sandbox(
             settings.sandbox,
             limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
@@ -195,21 +196,26 @@ async def rotate_encryption_keys(settings: Settings) -> Rotated:
         )
     with open_data_dir(settings.data_dir) as data_dir:
         async with open_store(data_dir.store) as store:
-            credentials = await _credentials(settings, data_dir, store.sources)
-            async with _trail(settings, store, credentials) as audit, acting(audit):
-                # What fails is not told: the keys may not be those that the trail is sealed with.
+            credentials = await _credentials(settings, data_dir, store)
+            async with await _trail(settings, store, credentials) as audit, acting(audit):
                 done = await rotate_secrets(store.sources, credentials)
+                await audit.renew(partial(credentials.encrypt, **_TRAIL_KEYS))
                 note("rotate", object_type="encryption_key", change=True, details=dataclasses.asdict(done))
             return done
 
 
-def _trail(settings: Settings, store: Store, credentials: CredentialManager) -> AuditTrail:
-    return AuditTrail(
+async def _trail(settings: Settings, store: Store, credentials: CredentialManager) -> AuditTrail:
+    """Raises ConfigurationError when it was sealed with a key that is not there."""
+    earlier = [bytes.fromhex(credentials.decrypt(key, **_TRAIL_KEYS)) for key in await store.audit.keys()]
+    trail = AuditTrail(
         store.audit,
-        Chain(credentials.signing_secrets),
+        Chain(credentials.signing_secrets, earlier),
         statements=settings.audit_statements,
         retention_days=settings.audit_retention_days,
     )
+    if not await trail.is_ours():
+        raise credentials.unfit("the audit trail cannot be continued")
+    return trail
 
 
 async def _check_that_a_key_was_chosen(users: AccountRepository, address: str) -> None:
@@ -281,16 +287,21 @@ def job_limits(settings: Settings) -> JobLimits:
     )
 
 
-async def _credentials(settings: Settings, data_dir: DataDir, sources: ConfigRepository) -> CredentialManager:
-    """A key is only made where nothing is encrypted yet: a lost key is told, never replaced by a fresh one."""
+async def _credentials(settings: Settings, data_dir: DataDir, store: Store) -> CredentialManager:
+    """A key is only made where nothing needs the one before: a lost key is told, never replaced by a fresh one."""
     if settings.encryption_key is not None:
         return CredentialManager(settings.encryption_key.get_secret_value())
-    if not data_dir.key_file.exists() and any(source.secrets for source in await sources.list()):
+    if not data_dir.key_file.exists() and await _needs_its_key(store):
         raise ConfigurationError(
-            f"the key file {data_dir.key_file} is missing, and the store holds credentials that were encrypted with "
+            f"the key file {data_dir.key_file} is missing, and the store holds credentials or an audit trail that need "
             "it: put the file back, or set DEEPANALYZE_ENCRYPTION_KEY to the key"
         )
     return CredentialManager.from_key_file(data_dir.key_file)
+
+
+async def _needs_its_key(store: Store) -> bool:
+    sealed = await store.audit.mark("head") or await store.audit.after(0, 1) or await store.audit.keys()
+    return bool(sealed) or any(source.secrets for source in await store.sources.list())
 
 
 def _revealed(secret: Any) -> str | None:

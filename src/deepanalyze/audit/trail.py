@@ -11,7 +11,7 @@ from typing import Any, Self
 import structlog
 
 from deepanalyze.audit.batch import Batch, Waiting
-from deepanalyze.audit.chain import Chain
+from deepanalyze.audit.chain import START, Chain
 from deepanalyze.audit.records import AuditRepository, Entry, Record, Wanted
 from deepanalyze.audit.statements import StatementMode, statement_details
 from deepanalyze.audit.verification import Verification, Walk
@@ -168,6 +168,24 @@ class AuditTrail:
     async def verify(self) -> Verification:
         async with self._whole:
             return await Walk(self._repository, self._chain).verify()
+
+    async def is_ours(self) -> bool:
+        """Whether the chain's keys are those that it was sealed with. A head that was tampered with does not make them
+        wrong ones while the newest record is as it was written.
+        """
+        head = await self._repository.mark("head")
+        newest = await self._repository.find(Wanted(), before=None, limit=2)
+        if not newest:
+            return head is None or self._chain.signed(head)
+        checkpoint = await self._repository.mark("checkpoint")
+        before = newest[1].mac if len(newest) > 1 else checkpoint.mac if checkpoint else START
+        return (head is not None and self._chain.signed(head)) or self._chain.follows(before, newest[0])
+
+    async def renew(self, seal: Callable[[str], str]) -> None:
+        """Makes the chain's first key the only one that is needed: what is signed with others is signed with it, and
+        they are kept, sealed, for the records that they sealed.
+        """
+        await self._repository.renew([seal(key.hex()) for key in self._chain.earlier], self._chain.renewed)
 
     async def prune(self) -> int:
         """Removes what is older than the retention, behind a signed checkpoint, and tells so in the trail."""

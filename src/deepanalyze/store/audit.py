@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Row, delete, func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
-from deepanalyze.audit.records import Entry, Extend, Mark, MarkName, Record, Sign, Wanted
+from deepanalyze.audit.records import Entry, Extend, Mark, MarkName, Record, Renew, Sign, Wanted
 from deepanalyze.store.database import Database
-from deepanalyze.store.models import audit_marks, audit_records
+from deepanalyze.store.models import audit_keys, audit_marks, audit_records
 
 PRUNED_AT_ONCE = 5_000
 _ENTRY = tuple(field.name for field in fields(Entry))
@@ -40,6 +40,13 @@ class StoredAudit:
     async def mark(self, name: MarkName) -> Mark | None:
         return await self._database.read(lambda connection: _mark(connection, name))
 
+    async def keys(self) -> Sequence[str]:
+        query = select(audit_keys.c.sealed).order_by(audit_keys.c.number)
+        return await self._database.read(lambda c: c.scalars(query).all())
+
+    async def renew(self, keys: Sequence[str], renew: Renew) -> None:
+        await self._database.write(lambda connection: _renew(connection, keys, renew))
+
     async def after(self, sequence: int, limit: int) -> Sequence[Record]:
         table = audit_records
         query = select(table).where(table.c.sequence > sequence).order_by(table.c.sequence).limit(limit)
@@ -60,6 +67,16 @@ def append(connection: Connection, extend: Extend) -> None:
     if records:
         connection.execute(_INSERT, [_values(record) for record in records])
         _put(connection, head)
+
+
+def _renew(connection: Connection, keys: Sequence[str], renew: Renew) -> None:
+    connection.execute(delete(audit_keys))
+    if keys:
+        connection.execute(
+            insert(audit_keys), [{"number": n, "sealed": key} for n, key in enumerate(keys, 1)]
+        )
+    for row in connection.execute(select(audit_marks)).all():
+        _put(connection, renew(Mark(**row._asdict())))
 
 
 def _prune(connection: Connection, before_ms: int, sign: Sign) -> int:
@@ -85,7 +102,7 @@ def _head(connection: Connection) -> Mark | None:
     if newest is None:
         return head
     if newest > (head.sequence if head else 0):
-        return Mark("head", newest, head.mac if head else "", "")
+        return Mark("head", newest, "", "")
     return head
 
 

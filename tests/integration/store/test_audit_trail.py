@@ -136,6 +136,17 @@ async def test_the_ends_of_the_chain_are_guarded(
     assert (await trail.verify()).first_broken == broken
 
 
+async def test_a_cut_chain_stays_broken_when_it_is_written_on(trail: AuditTrail, database_path: Path) -> None:
+    await written(trail, 5)
+    tamper(database_path, "DELETE FROM audit_records WHERE sequence > 3")
+    tamper(
+        database_path,
+        "UPDATE audit_marks SET sequence = 3, mac = (SELECT mac FROM audit_records WHERE sequence = 3)",
+    )
+    await written(trail, 2)
+    assert (await trail.verify()).first_broken == 4
+
+
 async def test_an_old_head_with_its_signature_does_not_hide_newer_records(
     trail: AuditTrail, database_path: Path
 ) -> None:
@@ -232,6 +243,73 @@ async def test_details_are_redacted_and_bounded(trail: AuditTrail) -> None:
     assert "sesame" not in found[0].details
     assert len(found[1].details) < 20_000
     assert (await trail.verify()).valid
+
+
+async def test_after_renewing_the_new_key_alone_verifies_and_finds_what_was_changed(
+    store: Store, database_path: Path
+) -> None:
+    async with AuditTrail(
+        store.audit, Chain([b"old"]), retention_days=1, clock=lambda: DAY_MS / 1000 + 0.004
+    ) as trail:
+        await written(trail, 9)
+        assert await trail.prune() == 4
+    sealed: dict[str, bytes] = {}
+
+    def seal(key: str) -> str:
+        sealed[key[:8]] = bytes.fromhex(key)
+        return key[:8]
+
+    for _ in range(2):  # what was interrupted is gone on with
+        await AuditTrail(store.audit, Chain([b"new", b"old"])).renew(seal)
+    earlier = [sealed[key] for key in await store.audit.keys()]
+    async with AuditTrail(store.audit, Chain([b"new"], earlier)) as trail:
+        assert await trail.is_ours()
+        await written(trail, 1)
+        found = await trail.verify()
+        assert (found.records, found.pruned_through, found.first_broken) == (7, 4, None)
+        tamper(database_path, "UPDATE audit_records SET user_id = 'user-2' WHERE sequence = 6")
+        assert (await trail.verify()).first_broken == 6
+    assert not await AuditTrail(store.audit, Chain([b"old"])).is_ours()
+
+
+async def test_whoever_has_the_old_key_can_change_nothing_after_renewing(
+    store: Store, database_path: Path
+) -> None:
+    old = Chain([b"old"])
+    async with AuditTrail(store.audit, old) as trail:
+        await written(trail, 3)
+    both = Chain([b"new", b"old"])
+    await AuditTrail(store.audit, both).renew(lambda key: key)
+    [second] = await store.audit.after(1, 1)
+    [forged], head = old.extend(old.sign("head", 2, second.mac), [entry(4)])
+    tamper(
+        database_path,
+        f"UPDATE audit_records SET time_ms = 4, object_type = NULL, object_id = NULL, mac = '{forged.mac}' "
+        "WHERE sequence = 3",
+    )
+    trail = AuditTrail(store.audit, Chain([b"new"], both.earlier))
+    assert not (await trail.verify()).valid
+    tamper(database_path, f"UPDATE audit_marks SET mac = '{head.mac}', signature = '{head.signature}'")
+    assert (await trail.verify()).reason == "the chain's signed head was changed"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "UPDATE audit_marks SET signature = 'x'",
+        "DELETE FROM audit_marks",
+        "DELETE FROM audit_records",
+    ],
+)
+async def test_a_wrong_key_is_told_from_tampering(
+    store: Store, trail: AuditTrail, database_path: Path, sql: str
+) -> None:
+    assert await trail.is_ours()
+    await written(trail, 3)
+    tamper(database_path, sql)
+    assert await trail.is_ours()
+    assert not await AuditTrail(store.audit, Chain([b"another"])).is_ours()
 
 
 class FullDisk:
