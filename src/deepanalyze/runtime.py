@@ -30,7 +30,7 @@ from deepanalyze.analysis.models.base import ModelCatalog
 from deepanalyze.analysis.models.catalog import Catalog
 from deepanalyze.analysis.profiler import Profiler
 from deepanalyze.analysis.threads import Threads
-from deepanalyze.audit import AuditTrail, Chain, acting, note
+from deepanalyze.audit import AuditTrail, Chain, HeadFile, acting, note
 from deepanalyze.configured import AccountsOfFile, Configured
 from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
@@ -92,7 +92,7 @@ async def open_runtime(
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
         credentials = await _credentials(settings, data_dir, store)
-        audit = await stack.enter_async_context(await _trail(settings, store, credentials))
+        audit = await stack.enter_async_context(await _trail(settings, data_dir, store, credentials))
         sandbox = await open_sandbox(
             settings.sandbox,
             limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
@@ -152,7 +152,7 @@ async def open_runtime(
         # After the analyses' own, which ends what uses the kernel
         threads.on_delete.append(kernels.close_thread)
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, audit, settings)))
-        stack.push_async_callback(_end, asyncio.create_task(_prune_regularly(audit, settings)))
+        stack.push_async_callback(_end, asyncio.create_task(_keep_regularly(audit, settings)))
         yield Runtime(
             settings=settings,
             base_url=url,
@@ -197,14 +197,16 @@ async def rotate_encryption_keys(settings: Settings) -> Rotated:
     with open_data_dir(settings.data_dir) as data_dir:
         async with open_store(data_dir.store) as store:
             credentials = await _credentials(settings, data_dir, store)
-            async with await _trail(settings, store, credentials) as audit, acting(audit):
+            async with await _trail(settings, data_dir, store, credentials) as audit, acting(audit):
                 done = await rotate_secrets(store.sources, credentials)
                 await audit.renew(partial(credentials.encrypt, **_TRAIL_KEYS))
                 note("rotate", object_type="encryption_key", change=True, details=dataclasses.asdict(done))
             return done
 
 
-async def _trail(settings: Settings, store: Store, credentials: CredentialManager) -> AuditTrail:
+async def _trail(
+    settings: Settings, data_dir: DataDir, store: Store, credentials: CredentialManager
+) -> AuditTrail:
     """Raises ConfigurationError when it was sealed with a key that is not there."""
     earlier = [bytes.fromhex(credentials.decrypt(key, **_TRAIL_KEYS)) for key in await store.audit.keys()]
     trail = AuditTrail(
@@ -212,6 +214,7 @@ async def _trail(settings: Settings, store: Store, credentials: CredentialManage
         Chain(credentials.signing_secrets, earlier),
         statements=settings.audit_statements,
         retention_days=settings.audit_retention_days,
+        noted=HeadFile(data_dir.audit_head),
     )
     if not await trail.is_ours():
         raise credentials.unfit("the audit trail cannot be continued")
@@ -345,11 +348,12 @@ async def _expire_regularly(threads: Threads, audit: AuditTrail, settings: Setti
         await asyncio.sleep(settings.cleanup_interval_minutes * 60)
 
 
-async def _prune_regularly(audit: AuditTrail, settings: Settings) -> None:
+async def _keep_regularly(audit: AuditTrail, settings: Settings) -> None:
     while True:
         try:
             if pruned := await audit.prune():
                 log.info("audit trail pruned", records=pruned)
+            await audit.note_head()
         except Exception:
             log.exception("the audit trail could not be pruned; trying again later")
         await asyncio.sleep(settings.cleanup_interval_minutes * 60)

@@ -120,6 +120,9 @@ class AuditRepository(Protocol):
 
     async def mark(self, name: MarkName) -> Mark | None: ...
 
+    async def is_expected(self) -> bool:
+        """Whether there is something beside it that was made with records."""
+
     async def keys(self) -> Sequence[str]:
         """The chain's earlier keys, encrypted."""
 

@@ -4,13 +4,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from deepanalyze.audit.records import Entry, Extend, Mark, MarkName, Record, Renew, Sign, Wanted
 from deepanalyze.store.database import Database
-from deepanalyze.store.models import audit_keys, audit_marks, audit_records
+from deepanalyze.store.models import (
+    audit_keys,
+    audit_marks,
+    audit_records,
+    data_sources,
+    files,
+    threads,
+    users,
+)
 
 PRUNED_AT_ONCE = 5_000
 _ENTRY = tuple(field.name for field in fields(Entry))
@@ -23,6 +31,9 @@ _PUT = _PUT.on_conflict_do_update(
 )
 _HEAD = select(select(func.max(audit_records.c.sequence)).scalar_subquery(), audit_marks).select_from(
     select(1).subquery().outerjoin(audit_marks, audit_marks.c.name == "head")
+)
+_ANYTHING = select(
+    or_(*(exists(select(1).select_from(table)) for table in (users, data_sources, threads, files)))
 )
 
 
@@ -39,6 +50,9 @@ class StoredAudit:
 
     async def mark(self, name: MarkName) -> Mark | None:
         return await self._database.read(lambda connection: _mark(connection, name))
+
+    async def is_expected(self) -> bool:
+        return bool(await self._database.read(lambda c: c.scalar(_ANYTHING)))
 
     async def keys(self) -> Sequence[str]:
         query = select(audit_keys.c.sealed).order_by(audit_keys.c.number)

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from deepanalyze.accounts import Accounts
 from deepanalyze.audit import (
     AuditTrail,
     Chain,
     Entry,
+    HeadFile,
+    NotedHead,
     Origin,
     Verification,
     Wanted,
@@ -21,7 +24,7 @@ from deepanalyze.audit import (
     bound,
     note,
 )
-from deepanalyze.errors import InternalError
+from deepanalyze.errors import InternalError, InvalidRequest
 from deepanalyze.store import Store, open_store
 
 CHAIN = Chain([b"the key of the tests"])
@@ -312,6 +315,72 @@ async def test_a_wrong_key_is_told_from_tampering(
     assert not await AuditTrail(store.audit, Chain([b"another"])).is_ours()
 
 
+async def test_an_erased_trail_is_noticed_by_what_else_is_in_the_store(
+    store: Store, trail: AuditTrail, database_path: Path
+) -> None:
+    await Accounts(store.accounts).create_user("ada")
+    await written(trail, 3)
+    erase(database_path)
+    found = await trail.verify()
+    assert (found.first_broken, found.reason) == (
+        1,
+        "the trail is empty, but the store is not: all records are gone",
+    )
+
+
+async def test_what_was_noted_outside_of_the_database_must_stay_in_it(
+    store: Store, database_path: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "audit.head"
+    async with AuditTrail(store.audit, CHAIN, noted=HeadFile(file)) as trail:
+        await written(trail, 3)
+    [third] = await store.audit.after(2, 1)
+    noted = NotedHead(3, third.mac)
+    assert file.read_text() == f"3:{third.mac}\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    async with AuditTrail(store.audit, CHAIN, noted=HeadFile(file)) as trail:
+        assert (await trail.verify(noted)).valid
+        erase(database_path)
+        assert (await trail.verify()).first_broken == 1
+        await written(trail, 2)
+        found = await trail.verify()
+        assert (found.first_broken, found.reason) == (3, "record 3 was noted, but there is none after 2")
+        await written(trail, 3)
+        found = await trail.verify()
+        assert (found.first_broken, found.reason) == (3, "the record is another one than was noted")
+    assert HeadFile(file).read() == noted  # what proves it is not replaced
+    alone = AuditTrail(store.audit, CHAIN)
+    assert (await alone.verify()).valid
+    assert (await alone.verify(noted)).first_broken == 3
+    file.write_text("3:abc")
+    with pytest.raises(InternalError, match=r"\(audit.head\) cannot be read"):
+        await AuditTrail(store.audit, CHAIN, noted=HeadFile(file)).verify()
+
+
+async def test_what_was_noted_and_then_pruned_is_not_missed(store: Store, tmp_path: Path) -> None:
+    file = HeadFile(tmp_path / "audit.head")
+    async with AuditTrail(store.audit, CHAIN, noted=file, retention_days=1) as trail:
+        await written(trail, 3)
+        await trail.note_head()
+        noted = file.read()
+        assert noted is not None
+        await written(trail, 3)
+        assert await trail.prune() == 5
+        assert (await trail.verify()).valid
+        assert file.read() != noted
+        with pytest.raises(InvalidRequest, match="record 3 was pruned"):
+            await trail.verify(noted)
+        [sixth, _] = await store.audit.after(5, 2)
+        assert (await trail.verify(NotedHead(6, sixth.mac))).valid
+        assert (await trail.verify(NotedHead(5, sixth.mac))).first_broken == 5
+
+
+async def test_a_table_that_is_gone_is_told(trail: AuditTrail, database_path: Path) -> None:
+    tamper(database_path, "DROP TABLE audit_records")
+    with pytest.raises(InternalError, match="its table audit_records is gone"):
+        await trail.verify()
+
+
 class FullDisk:
     """A repository whose disk is full until it is told otherwise."""
 
@@ -368,6 +437,11 @@ def entry(time_ms: int) -> Entry:
 async def written(trail: AuditTrail, count: int) -> None:
     for n in range(count):
         await trail.append(entry(n))
+
+
+def erase(path: Path) -> None:
+    tamper(path, "DELETE FROM audit_records")
+    tamper(path, "DELETE FROM audit_marks")
 
 
 def tamper(path: Path, sql: str) -> None:
