@@ -32,6 +32,10 @@ class DataDir:
         return self.root / "store.sqlite"
 
     @property
+    def audit_head(self) -> Path:
+        return self.root / "audit.head"
+
+    @property
     def threads(self) -> Path:
         return self.root / "threads"
 

@@ -30,13 +30,12 @@ from deepanalyze.analysis.models.base import ModelCatalog
 from deepanalyze.analysis.models.catalog import Catalog
 from deepanalyze.analysis.profiler import Profiler
 from deepanalyze.analysis.threads import Threads
-from deepanalyze.audit import AuditTrail, Chain, acting, note
+from deepanalyze.audit import AuditTrail, Chain, HeadFile, acting, note
 from deepanalyze.configured import AccountsOfFile, Configured
 from deepanalyze.datadir import DataDir, open_data_dir
 from deepanalyze.datasources import CredentialManager, DataSourceRegistry
 from deepanalyze.datasources.limits import Limits, PoolLimits, RetryPolicy, SourceDefaults, Timeouts
 from deepanalyze.datasources.policy import NetworkPolicy
-from deepanalyze.datasources.repository import ConfigRepository
 from deepanalyze.datasources.rotation import Rotated, rotate_secrets
 from deepanalyze.errors import ConfigurationError, StartupError
 from deepanalyze.health import Health
@@ -49,6 +48,8 @@ from deepanalyze.urls import UrlSigner
 from deepanalyze.workspace import DiskUsage
 
 log = structlog.get_logger()
+
+_TRAIL_KEYS = {"row": "audit trail", "field": "earlier key"}  # what their ciphertexts are bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,14 @@ async def open_runtime(
         data_dir = stack.enter_context(open_data_dir(settings.data_dir))
         await asyncio.to_thread(_check_that_the_store_is_there, data_dir)
         store = await stack.enter_async_context(open_store(data_dir.store))
-        credentials = await _credentials(settings, data_dir, store.sources)
+        credentials = await _credentials(settings, data_dir, store)
         secrets = KnownSecrets()
         # No source has such an id
         secrets.keep(
             "the settings", [*settings.secrets(), *(key.decode() for key in credentials.signing_secrets)]
         )
         stack.enter_context(hidden_in_log(secrets))
-        audit = await stack.enter_async_context(_trail(settings, store, credentials))
+        audit = await stack.enter_async_context(await _trail(settings, data_dir, store, credentials))
         sandbox = await open_sandbox(
             settings.sandbox,
             limits=KernelLimits(memory_mb=settings.kernel_memory_mb),
@@ -169,7 +170,7 @@ async def open_runtime(
         # After the analyses' own, which ends what uses the kernel
         threads.on_delete.append(kernels.close_thread)
         stack.push_async_callback(_end, asyncio.create_task(_expire_regularly(threads, audit, settings)))
-        stack.push_async_callback(_end, asyncio.create_task(_prune_regularly(audit, settings)))
+        stack.push_async_callback(_end, asyncio.create_task(_keep_regularly(audit, settings)))
         yield Runtime(
             settings=settings,
             base_url=url,
@@ -225,21 +226,29 @@ async def rotate_encryption_keys(settings: Settings) -> Rotated:
         )
     with open_data_dir(settings.data_dir) as data_dir:
         async with open_store(data_dir.store) as store:
-            credentials = await _credentials(settings, data_dir, store.sources)
-            async with _trail(settings, store, credentials) as audit, acting(audit):
-                # What fails is not told: the keys may not be those that the trail is sealed with.
+            credentials = await _credentials(settings, data_dir, store)
+            async with await _trail(settings, data_dir, store, credentials) as audit, acting(audit):
                 done = await rotate_secrets(store.sources, credentials)
+                await audit.renew(partial(credentials.encrypt, **_TRAIL_KEYS))
                 note("rotate", object_type="encryption_key", change=True, details=dataclasses.asdict(done))
             return done
 
 
-def _trail(settings: Settings, store: Store, credentials: CredentialManager) -> AuditTrail:
-    return AuditTrail(
+async def _trail(
+    settings: Settings, data_dir: DataDir, store: Store, credentials: CredentialManager
+) -> AuditTrail:
+    """Raises ConfigurationError when it was sealed with a key that is not there."""
+    earlier = [bytes.fromhex(credentials.decrypt(key, **_TRAIL_KEYS)) for key in await store.audit.keys()]
+    trail = AuditTrail(
         store.audit,
-        Chain(credentials.signing_secrets),
+        Chain(credentials.signing_secrets, earlier),
         statements=settings.audit_statements,
         retention_days=settings.audit_retention_days,
+        noted=HeadFile(data_dir.audit_head),
     )
+    if not await trail.is_ours():
+        raise credentials.unfit("the audit trail cannot be continued")
+    return trail
 
 
 async def _check_that_a_key_was_chosen(users: AccountRepository, address: str) -> None:
@@ -311,16 +320,21 @@ def job_limits(settings: Settings) -> JobLimits:
     )
 
 
-async def _credentials(settings: Settings, data_dir: DataDir, sources: ConfigRepository) -> CredentialManager:
-    """A key is only made where nothing is encrypted yet: a lost key is told, never replaced by a fresh one."""
+async def _credentials(settings: Settings, data_dir: DataDir, store: Store) -> CredentialManager:
+    """A key is only made where nothing needs the one before: a lost key is told, never replaced by a fresh one."""
     if settings.encryption_key is not None:
         return CredentialManager(settings.encryption_key.get_secret_value())
-    if not data_dir.key_file.exists() and any(source.secrets for source in await sources.list()):
+    if not data_dir.key_file.exists() and await _needs_its_key(store):
         raise ConfigurationError(
-            f"the key file {data_dir.key_file} is missing, and the store holds credentials that were encrypted with "
+            f"the key file {data_dir.key_file} is missing, and the store holds credentials or an audit trail that need "
             "it: put the file back, or set DEEPANALYZE_ENCRYPTION_KEY to the key"
         )
     return CredentialManager.from_key_file(data_dir.key_file)
+
+
+async def _needs_its_key(store: Store) -> bool:
+    sealed = await store.audit.mark("head") or await store.audit.after(0, 1) or await store.audit.keys()
+    return bool(sealed) or any(source.secrets for source in await store.sources.list())
 
 
 def _revealed(secret: Any) -> str | None:
@@ -364,11 +378,12 @@ async def _expire_regularly(threads: Threads, audit: AuditTrail, settings: Setti
         await asyncio.sleep(settings.cleanup_interval_minutes * 60)
 
 
-async def _prune_regularly(audit: AuditTrail, settings: Settings) -> None:
+async def _keep_regularly(audit: AuditTrail, settings: Settings) -> None:
     while True:
         try:
             if pruned := await audit.prune():
                 log.info("audit trail pruned", records=pruned)
+            await audit.note_head()
         except Exception:
             log.exception("the audit trail could not be pruned; trying again later")
         await asyncio.sleep(settings.cleanup_interval_minutes * 60)

@@ -80,9 +80,33 @@ def test_a_whole_trail_is_told_and_a_broken_one_exits_with_1(data_dir: Path) -> 
     assert (told.returncode, json.loads(told.stdout)["first_broken"]) == (1, 5)
 
 
-def tamper(data_dir: Path, sql: str) -> None:
+def test_a_trail_that_was_erased_or_taken_away_exits_with_1(data_dir: Path) -> None:
+    found = json.loads(audit(data_dir, "verify", "--json").stdout)
+    noted = f"{found['head_sequence']}:{found['head_mac']}"
+    assert audit(data_dir, "verify", "--expect", noted).returncode == 0
+    other = audit(data_dir, "verify", "--expect", f"2:{found['head_mac']}")
+    assert (other.returncode, other.stdout) == (1, "")
+    assert "record 2: the record is another one than was noted" in other.stderr
+    wrong = audit(data_dir, "verify", "--expect", "the last one")
+    assert wrong.returncode == 1
+    assert "expect" in wrong.stderr
+    tamper(
+        data_dir, "DROP TRIGGER audit_records_stay", "DELETE FROM audit_records", "DELETE FROM audit_marks"
+    )
+    erased = audit(data_dir, "verify")
+    assert (erased.returncode, erased.stdout) == (1, "")
+    assert "the audit trail is broken at record 1: the trail is empty" in erased.stderr
+    tamper(data_dir, "DROP TABLE audit_records")
+    gone = audit(data_dir, "verify")
+    assert gone.returncode != 0
+    assert "its table audit_records is gone" in gone.stderr
+    assert "Traceback" not in gone.stderr
+
+
+def tamper(data_dir: Path, *statements: str) -> None:
     connection = sqlite3.connect(data_dir / "store.sqlite")
     with connection:
-        connection.execute("DROP TRIGGER audit_records_stay_as_they_are")
-        connection.execute(sql)
+        connection.execute("DROP TRIGGER IF EXISTS audit_records_stay_as_they_are")
+        for sql in statements:
+            connection.execute(sql)
     connection.close()

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from cryptography.fernet import Fernet
 
+from deepanalyze.runtime import open_runtime
+from deepanalyze.settings import Settings
 from tests.support.canaries import canary
 from tests.support.processes import run, started
 
@@ -53,11 +55,15 @@ def test_rotation_from_the_key_file_to_a_new_key(tmp_path: Path) -> None:
     key_file.write_text(first + "\n")
     with started(tmp_path, *serve) as server:
         server.until("answers at")
+    whole = run(tmp_path, "audit", "verify", "--data-dir", str(data))
+    assert (whole.returncode, whole.stderr) == (0, "")
 
     key_file.write_text(old + "\n")
     stopped = run(tmp_path, *serve, "--log-level", "error")
     assert stopped.returncode == 2
-    assert re.search(rf"'sales'.*the key in the key file {key_file} is not", stopped.stderr)
+    assert re.search(
+        rf"\(audit trail, earlier key\).*the key in the key file {key_file} is not", stopped.stderr
+    )
     key_file.unlink()
     stopped = run(tmp_path, *serve, "--log-level", "error")
     assert stopped.returncode == 2
@@ -65,6 +71,27 @@ def test_rotation_from_the_key_file_to_a_new_key(tmp_path: Path) -> None:
     assert not key_file.exists()
     stopped = run(tmp_path, *serve, "--log-level", "error", DEEPANALYZE_ENCRYPTION_KEY=new_key())
     assert "the key in DEEPANALYZE_ENCRYPTION_KEY is not" in stopped.stderr
+
+
+async def test_without_any_credential_too_the_key_of_the_audit_trail_is_needed(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    key_file = data / "keys" / "encryption.key"
+    listing = ("users", "list", "--data-dir", str(data))
+    async with open_runtime(Settings(data_dir=data)):
+        pass
+    key = key_file.read_text()
+    key_file.unlink()
+    lost = run(tmp_path, *listing)
+    assert lost.returncode == 2
+    assert f"the key file {key_file} is missing" in lost.stderr
+    assert not key_file.exists()
+    wrong = run(tmp_path, *listing, DEEPANALYZE_ENCRYPTION_KEY=new_key())
+    assert wrong.returncode == 2
+    assert (
+        "the key in DEEPANALYZE_ENCRYPTION_KEY is not the encryption key it was stored with" in wrong.stderr
+    )
+    key_file.write_text(key)
+    assert run(tmp_path, *listing).returncode == 0
 
 
 def test_there_must_be_something_to_rotate(tmp_path: Path) -> None:

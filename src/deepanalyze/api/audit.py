@@ -16,7 +16,8 @@ from deepanalyze.api.context import Runtime
 from deepanalyze.api.pagination import Cursor, Limit, from_cursor, page, to_cursor
 from deepanalyze.api.schemas import Page, failures
 from deepanalyze.api.services import Services
-from deepanalyze.audit import Action, Outcome, Record, Wanted, note
+from deepanalyze.audit import Action, NotedHead, Outcome, Record, Wanted, note
+from deepanalyze.audit.noted import FORM
 from deepanalyze.errors import InvalidRequest
 
 router = APIRouter(prefix="/admin/audit", tags=["administration"], dependencies=for_admins)
@@ -80,9 +81,18 @@ async def list_records(
     response_model=AuditVerification,
     responses=failures(403),
 )
-async def verify(runtime: Runtime) -> dict[str, Any]:
+async def verify(
+    runtime: Runtime,
+    expect: Annotated[
+        str | None,
+        Query(
+            pattern=f"^{FORM.pattern}$",
+            description="a head that was noted before, as `SEQUENCE:MAC`: that record must be the same still",
+        ),
+    ] = None,
+) -> dict[str, Any]:
     """Walks the whole chain. HTTP 200 either way; `valid` tells how it went."""
-    found = await runtime.audit.verify()
+    found = await runtime.audit.verify(None if expect is None else NotedHead.parse(expect))
     outcome: Outcome = "ok" if found.valid else "failed"
     note("verify", outcome, object_type="audit_trail", details={"first_broken": found.first_broken})
     return {"valid": found.valid, **dataclasses.asdict(found)}

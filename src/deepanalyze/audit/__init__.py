@@ -3,6 +3,7 @@
 from deepanalyze.audit.chain import Chain
 from deepanalyze.audit.context import Origin, bound, note
 from deepanalyze.audit.deeds import Deed, acting, batch_of_change, changing
+from deepanalyze.audit.noted import HeadFile, NotedHead
 from deepanalyze.audit.records import Action, AuditRepository, Entry, Mark, Outcome, Record, Wanted
 from deepanalyze.audit.statements import StatementMode
 from deepanalyze.audit.trail import AuditTrail
@@ -15,7 +16,9 @@ __all__ = [
     "Chain",
     "Deed",
     "Entry",
+    "HeadFile",
     "Mark",
+    "NotedHead",
     "Origin",
     "Outcome",
     "Record",

@@ -18,15 +18,25 @@ START = ""  # what stands for the MAC before the first record
 class Chain:
     """
     Args:
-        secrets: what keys are derived from. The first seals; each of them is accepted, so that a chain outlives the
-            rotation of the encryption key.
+        secrets: what keys are derived from. The first seals; each of them is accepted.
+        earlier: keys (not secrets) of before the encryption key was rotated: records may be sealed with them, marks may
+            not. As every record's MAC covers the one before, the head's signature covers all that is older, so that
+            whoever has an earlier key can change nothing.
     """
 
-    def __init__(self, secrets: Sequence[bytes]) -> None:
+    def __init__(self, secrets: Sequence[bytes], earlier: Sequence[bytes] = ()) -> None:
         self._keys = [hmac.digest(secret, _PURPOSE, hashlib.sha256) for secret in secrets]
+        self._all_keys = list(dict.fromkeys((*self._keys, *earlier)))
+
+    @property
+    def earlier(self) -> Sequence[bytes]:
+        """All keys but the one that seals: what is needed to verify records once the secrets are gone."""
+        return self._all_keys[1:]
 
     def extend(self, head: Mark | None, entries: Sequence[Entry]) -> tuple[list[Record], Mark]:
-        sequence, mac = (0, START) if head is None else (head.sequence, head.mac)
+        """Behind a head that was tampered with nothing follows from it: verification goes on to tell."""
+        sequence = 0 if head is None else head.sequence
+        mac = START if head is None or not self.signed(head) else head.mac
         records = []
         for entry in entries:
             sequence += 1
@@ -37,20 +47,20 @@ class Chain:
     def sign(self, name: MarkName, sequence: int, mac: str) -> Mark:
         return Mark(name, sequence, mac, _mac(self._keys[0], _marked(name, sequence, mac)))
 
+    def renewed(self, mark: Mark) -> Mark:
+        """Signed with the first key, if it was signed at all."""
+        return self.sign(mark.name, mark.sequence, mark.mac) if self.signed(mark) else mark
+
     def follows(self, previous: str, record: Record) -> bool:
         """Whether the record is as it was written, right after the one whose MAC is `previous`."""
-        return self._is_ours(canonical(record.sequence, previous, record.entry), record.mac)
+        return _is_of(self._all_keys, canonical(record.sequence, previous, record.entry), record.mac)
 
     def signed(self, mark: Mark) -> bool:
-        return self._is_ours(_marked(mark.name, mark.sequence, mark.mac), mark.signature)
+        return _is_of(self._keys, _marked(mark.name, mark.sequence, mark.mac), mark.signature)
 
     def keyed_digest(self, text: str) -> str:
         """The same for the same text, and no way back to it without the key."""
         return _mac(self._keys[0], _json(["text", text]))[:16]
-
-    def _is_ours(self, content: bytes, mac: Any) -> bool:
-        given = str(mac).encode(errors="replace")
-        return any(hmac.compare_digest(_mac(key, content).encode(), given) for key in self._keys)
 
 
 def canonical(sequence: int, previous: str, entry: Entry) -> bytes:
@@ -68,6 +78,11 @@ def _marked(name: MarkName, sequence: int, mac: str) -> bytes:
 def _json(content: list[Any]) -> bytes:
     """A database that was tampered with may hold values of any type: these are told apart, too."""
     return json.dumps(content, default=repr).encode()
+
+
+def _is_of(keys: Sequence[bytes], content: bytes, mac: Any) -> bool:
+    given = str(mac).encode(errors="replace")
+    return any(hmac.compare_digest(_mac(key, content).encode(), given) for key in keys)
 
 
 def _mac(key: bytes, content: bytes) -> str:

@@ -108,6 +108,7 @@ class Wanted:
 
 Extend = Callable[[Mark | None], tuple[Sequence[Record], Mark]]
 Sign = Callable[[MarkName, int, str], Mark]
+Renew = Callable[[Mark], Mark]
 
 
 class AuditRepository(Protocol):
@@ -119,6 +120,15 @@ class AuditRepository(Protocol):
         """
 
     async def mark(self, name: MarkName) -> Mark | None: ...
+
+    async def is_expected(self) -> bool:
+        """Whether there is something beside it that was made with records."""
+
+    async def keys(self) -> Sequence[str]:
+        """The chain's earlier keys, encrypted."""
+
+    async def renew(self, keys: Sequence[str], renew: Renew) -> None:
+        """In one transaction: keeps these keys instead of those before, and the marks as `renew` makes them."""
 
     async def after(self, sequence: int, limit: int) -> Sequence[Record]:
         """The next records by sequence, oldest first."""

@@ -11,11 +11,12 @@ from typing import Any, Self
 import structlog
 
 from deepanalyze.audit.batch import Batch, Waiting
-from deepanalyze.audit.chain import Chain
+from deepanalyze.audit.chain import START, Chain
+from deepanalyze.audit.noted import HeadFile, NotedHead
 from deepanalyze.audit.records import AuditRepository, Entry, Record, Wanted
 from deepanalyze.audit.statements import StatementMode, statement_details
 from deepanalyze.audit.verification import Verification, Walk
-from deepanalyze.errors import DeepAnalyzeError, InternalError
+from deepanalyze.errors import DeepAnalyzeError, InternalError, InvalidRequest
 
 RETRY_S = 5.0
 GATHER_S = 0.05
@@ -36,6 +37,7 @@ class AuditTrail:
 
     Args:
         retention_days: `prune` removes what is older; 0 keeps everything.
+        noted: where the head is noted when this ends, when it was verified, and by `note_head`.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class AuditTrail:
         *,
         statements: StatementMode = "fingerprint",
         retention_days: float = 0,
+        noted: HeadFile | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._repository = repository
         self._chain = chain
         self._statements = statements
         self._retention_ms = int(retention_days * _DAY_MS)
+        self._noted = noted
         self._clock = clock
         self._waiting: list[Waiting] = []
         self._wake = asyncio.Event()
@@ -73,6 +77,7 @@ class AuditTrail:
             await self._writer
         for entry, _future in self._waiting:
             _log_lost(entry)
+        await self.note_head()
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -165,9 +170,63 @@ class AuditTrail:
         found = await self._repository.find(wanted, before=before, limit=limit + 1)
         return found[:limit], found[limit - 1].sequence if len(found) > limit else None
 
-    async def verify(self) -> Verification:
+    async def verify(self, expected: NotedHead | None = None) -> Verification:
+        """Raises InvalidRequest when what is expected was pruned, InternalError when the noted head cannot be read."""
+        noted = await asyncio.to_thread(self._noted.read) if self._noted is not None else None
         async with self._whole:
-            return await Walk(self._repository, self._chain).verify()
+            heads = [head for head in (expected, noted) if head is not None]
+            found = await Walk(self._repository, self._chain, heads).verify()
+        if expected is not None and expected.sequence < found.pruned_through:
+            raise InvalidRequest(
+                f"record {expected.sequence} was pruned, as all up to {found.pruned_through}: expect a newer one",
+                param="expect",
+            )
+        if found.valid:
+            await self.note_head()
+        return found
+
+    async def note_head(self) -> None:
+        """Notes it outside of the database. What was noted before stays when the chain does not hold it any more, so
+        that verification tells.
+        """
+        if self._noted is None:
+            return
+        try:
+            head = await self._repository.mark("head")
+            if head is None or not self._chain.signed(head):
+                return
+            noted = await asyncio.to_thread(self._noted.read)
+            if noted is None or await self._holds(noted):
+                await asyncio.to_thread(self._noted.write, NotedHead(head.sequence, head.mac))
+            else:
+                log.error("audit trail lacks a record that was noted", audit_sequence=noted.sequence)
+        except (OSError, InternalError) as error:
+            log.error("head of the audit trail cannot be noted", error=str(error))
+
+    async def _holds(self, noted: NotedHead) -> bool:
+        checkpoint = await self._repository.mark("checkpoint")
+        if checkpoint is not None and noted.sequence <= checkpoint.sequence:
+            return True
+        records = await self._repository.after(noted.sequence - 1, 1)
+        return [(record.sequence, record.mac) for record in records] == [(noted.sequence, noted.mac)]
+
+    async def is_ours(self) -> bool:
+        """Whether the chain's keys are those that it was sealed with. A head that was tampered with does not make them
+        wrong ones while the newest record is as it was written.
+        """
+        head = await self._repository.mark("head")
+        newest = await self._repository.find(Wanted(), before=None, limit=2)
+        if not newest:
+            return head is None or self._chain.signed(head)
+        checkpoint = await self._repository.mark("checkpoint")
+        before = newest[1].mac if len(newest) > 1 else checkpoint.mac if checkpoint else START
+        return (head is not None and self._chain.signed(head)) or self._chain.follows(before, newest[0])
+
+    async def renew(self, seal: Callable[[str], str]) -> None:
+        """Makes the chain's first key the only one that is needed: what is signed with others is signed with it, and
+        they are kept, sealed, for the records that they sealed.
+        """
+        await self._repository.renew([seal(key.hex()) for key in self._chain.earlier], self._chain.renewed)
 
     async def prune(self) -> int:
         """Removes what is older than the retention, behind a signed checkpoint, and tells so in the trail."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from deepanalyze.audit.chain import START, Chain
+from deepanalyze.audit.noted import NotedHead
 from deepanalyze.audit.records import AuditRepository, Record
 
 _AT_ONCE = 500
@@ -30,10 +31,14 @@ class Verification:
 
 @dataclass(slots=True)
 class Walk:
-    """Nothing may be pruned meanwhile; records may be added."""
+    """Nothing may be pruned meanwhile; records may be added.
+
+    `noted`: what must be in the chain; what was pruned is not asked for any more.
+    """
 
     repository: AuditRepository
     chain: Chain
+    noted: Sequence[NotedHead] = ()
     _pruned: int = 0
     _last: int = 0
     _mac: str = field(default=START)
@@ -45,7 +50,15 @@ class Walk:
                 return self._broken(1, "the checkpoint that pruning left was changed")
             self._pruned = self._last = checkpoint.sequence
             self._mac = checkpoint.mac
-        return await self._follow()
+            if (other := self._other_than_noted()) is not None:
+                return other
+        found = await self._follow()
+        newest = max((head.sequence for head in self.noted), default=0)
+        if found.valid and newest > self._last:
+            return self._broken(
+                self._last + 1, f"record {newest} was noted, but there is none after {self._last}"
+            )
+        return found
 
     async def _follow(self) -> Verification:
         while True:
@@ -57,7 +70,7 @@ class Walk:
             if broken is not None:
                 return broken
         if head is None:
-            return self._headless()
+            return await self._headless()
         if not self.chain.signed(head):
             return self._broken(self._last + 1, "the chain's signed head was changed")
         if head.sequence > self._last:
@@ -67,9 +80,11 @@ class Walk:
             return self._broken(self._last, "the chain's head is an older one")
         return self._result()
 
-    def _headless(self) -> Verification:
+    async def _headless(self) -> Verification:
         if self._last:
             return self._broken(self._last + 1, "the chain's signed head is gone")
+        if await self.repository.is_expected():
+            return self._broken(1, "the trail is empty, but the store is not: all records are gone")
         return self._result()
 
     def _take(self, records: Sequence[Record]) -> Verification | None:
@@ -82,7 +97,14 @@ class Walk:
                     "the record was changed, or sealed with an encryption key that this server does not have",
                 )
             self._last, self._mac = record.sequence, record.mac
+            if (other := self._other_than_noted()) is not None:
+                return other
         return None
+
+    def _other_than_noted(self) -> Verification | None:
+        if all(head.mac == self._mac for head in self.noted if head.sequence == self._last):
+            return None
+        return self._broken(self._last, "the record is another one than was noted")
 
     def _result(self) -> Verification:
         return Verification(self._last - self._pruned, self._pruned, self._last, self._mac)

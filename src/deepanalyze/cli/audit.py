@@ -32,9 +32,19 @@ class Outcome(StrEnum):
 
 @audit.command("verify")
 @asks
-async def verify(asker: Asker) -> Shown:
+async def verify(
+    asker: Asker,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect",
+            metavar="SEQUENCE:MAC",
+            help="A record noted before, which must still be there.",
+        ),
+    ] = None,
+) -> Shown:
     """Check that no record was changed or taken out; exits with 1 when one was."""
-    found = await asker.post(f"{PATH}/verify")
+    found = await asker.post(f"{PATH}/verify", expect=expect)
     if not found["valid"]:
         broken = f"the audit trail is broken at record {found['first_broken']}: {found['reason']}"
         return Shown(found, error=DeepAnalyzeError(broken))
@@ -42,7 +52,7 @@ async def verify(asker: Asker) -> Shown:
     def show() -> None:
         pruned = f" (those up to {found['pruned_through']} were pruned)" if found["pruned_through"] else ""
         print(f"The audit trail is whole: {found['records']} records{pruned}.")
-        print(f"Newest: record {found['head_sequence']}, MAC {found['head_mac'] or '(none)'}")
+        print(f"Newest, for --expect: {found['head_sequence']}:{found['head_mac']}")
 
     return Shown(found, show)
 

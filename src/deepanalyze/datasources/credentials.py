@@ -77,10 +77,7 @@ class CredentialManager:
         try:
             bound = json.loads(self._fernet.decrypt(token.encode()))
         except (InvalidToken, UnicodeEncodeError, ValueError) as error:
-            raise ConfigurationError(
-                f"a stored credential{_place(row, field)} cannot be decrypted: {self._which()} the encryption key "
-                "it was stored with. Put the old key back beside the new one (the first encrypts, all decrypt)"
-            ) from error
+            raise self.unfit(f"a stored credential{_place(row, field)} cannot be decrypted") from error
         if not isinstance(bound, dict) or (bound.get("row"), bound.get("field")) != (row, field):
             raise ConfigurationError(
                 f"the stored credential{_place(row, field)} belongs to another place; it was moved or tampered with"
@@ -101,6 +98,13 @@ class CredentialManager:
             return self._fernet.rotate(token.encode()).decode()
         except (InvalidToken, UnicodeEncodeError) as error:
             raise ConfigurationError("a credential cannot be rotated: none of the keys fits it") from error
+
+    def unfit(self, what: str) -> ConfigurationError:
+        """To be raised where none of the keys is the right one: what cannot be done says `what`."""
+        return ConfigurationError(
+            f"{what}: {self._which()} the encryption key it was stored with. Put the old key back beside the new one "
+            "(the first encrypts, all decrypt)"
+        )
 
     def _which(self) -> str:
         if len(self._keys) == 1:

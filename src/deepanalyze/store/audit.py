@@ -4,13 +4,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
-from deepanalyze.audit.records import Entry, Extend, Mark, MarkName, Record, Sign, Wanted
+from deepanalyze.audit.records import Entry, Extend, Mark, MarkName, Record, Renew, Sign, Wanted
 from deepanalyze.store.database import Database
-from deepanalyze.store.models import audit_marks, audit_records
+from deepanalyze.store.models import (
+    audit_keys,
+    audit_marks,
+    audit_records,
+    data_sources,
+    files,
+    threads,
+    users,
+)
 
 PRUNED_AT_ONCE = 5_000
 _ENTRY = tuple(field.name for field in fields(Entry))
@@ -23,6 +31,9 @@ _PUT = _PUT.on_conflict_do_update(
 )
 _HEAD = select(select(func.max(audit_records.c.sequence)).scalar_subquery(), audit_marks).select_from(
     select(1).subquery().outerjoin(audit_marks, audit_marks.c.name == "head")
+)
+_ANYTHING = select(
+    or_(*(exists(select(1).select_from(table)) for table in (users, data_sources, threads, files)))
 )
 
 
@@ -39,6 +50,16 @@ class StoredAudit:
 
     async def mark(self, name: MarkName) -> Mark | None:
         return await self._database.read(lambda connection: _mark(connection, name))
+
+    async def is_expected(self) -> bool:
+        return bool(await self._database.read(lambda c: c.scalar(_ANYTHING)))
+
+    async def keys(self) -> Sequence[str]:
+        query = select(audit_keys.c.sealed).order_by(audit_keys.c.number)
+        return await self._database.read(lambda c: c.scalars(query).all())
+
+    async def renew(self, keys: Sequence[str], renew: Renew) -> None:
+        await self._database.write(lambda connection: _renew(connection, keys, renew))
 
     async def after(self, sequence: int, limit: int) -> Sequence[Record]:
         table = audit_records
@@ -60,6 +81,16 @@ def append(connection: Connection, extend: Extend) -> None:
     if records:
         connection.execute(_INSERT, [_values(record) for record in records])
         _put(connection, head)
+
+
+def _renew(connection: Connection, keys: Sequence[str], renew: Renew) -> None:
+    connection.execute(delete(audit_keys))
+    if keys:
+        connection.execute(
+            insert(audit_keys), [{"number": n, "sealed": key} for n, key in enumerate(keys, 1)]
+        )
+    for row in connection.execute(select(audit_marks)).all():
+        _put(connection, renew(Mark(**row._asdict())))
 
 
 def _prune(connection: Connection, before_ms: int, sign: Sign) -> int:
@@ -85,7 +116,7 @@ def _head(connection: Connection) -> Mark | None:
     if newest is None:
         return head
     if newest > (head.sequence if head else 0):
-        return Mark("head", newest, head.mac if head else "", "")
+        return Mark("head", newest, "", "")
     return head
 
 

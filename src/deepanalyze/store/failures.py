@@ -21,12 +21,15 @@ _REASONS = {
     sqlite3.SQLITE_BUSY: "another process is using the database",
     sqlite3.SQLITE_LOCKED: "another process is using the database",
 }
+_NO_TABLE = "no such table: "
 _PRIMARY_CODE = 0xFF  # SQLite's extended result codes keep the primary one in the low byte
 
 
 def reason(error: BaseException) -> str | None:
     """Why SQLite failed, for people; None when it is nothing that an administrator could mend."""
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if str(cause).startswith(_NO_TABLE):
+        return f"its table {str(cause).removeprefix(_NO_TABLE)} is gone, put back a copy of the store"
     code = getattr(cause, "sqlite_errorcode", None)
     return _REASONS.get(code & _PRIMARY_CODE) if isinstance(code, int) else None
 

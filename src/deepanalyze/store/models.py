@@ -170,3 +170,10 @@ audit_marks = Table(
     Column("mac", String(64), nullable=False),
     Column("signature", String(64), nullable=False),
 )
+
+audit_keys = Table(
+    "audit_keys",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("sealed", Text, nullable=False),
+)

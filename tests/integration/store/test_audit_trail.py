@@ -10,18 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from deepanalyze.accounts import Accounts
 from deepanalyze.audit import (
     AuditTrail,
     Chain,
     Deed,
     Entry,
+    HeadFile,
+    NotedHead,
     Origin,
     Verification,
     Wanted,
     bound,
     note,
 )
-from deepanalyze.errors import InternalError
+from deepanalyze.errors import InternalError, InvalidRequest
 from deepanalyze.store import Store, open_store
 
 CHAIN = Chain([b"the key of the tests"])
@@ -136,6 +139,17 @@ async def test_the_ends_of_the_chain_are_guarded(
     assert (await trail.verify()).first_broken == broken
 
 
+async def test_a_cut_chain_stays_broken_when_it_is_written_on(trail: AuditTrail, database_path: Path) -> None:
+    await written(trail, 5)
+    tamper(database_path, "DELETE FROM audit_records WHERE sequence > 3")
+    tamper(
+        database_path,
+        "UPDATE audit_marks SET sequence = 3, mac = (SELECT mac FROM audit_records WHERE sequence = 3)",
+    )
+    await written(trail, 2)
+    assert (await trail.verify()).first_broken == 4
+
+
 async def test_an_old_head_with_its_signature_does_not_hide_newer_records(
     trail: AuditTrail, database_path: Path
 ) -> None:
@@ -234,6 +248,139 @@ async def test_details_are_redacted_and_bounded(trail: AuditTrail) -> None:
     assert (await trail.verify()).valid
 
 
+async def test_after_renewing_the_new_key_alone_verifies_and_finds_what_was_changed(
+    store: Store, database_path: Path
+) -> None:
+    async with AuditTrail(
+        store.audit, Chain([b"old"]), retention_days=1, clock=lambda: DAY_MS / 1000 + 0.004
+    ) as trail:
+        await written(trail, 9)
+        assert await trail.prune() == 4
+    sealed: dict[str, bytes] = {}
+
+    def seal(key: str) -> str:
+        sealed[key[:8]] = bytes.fromhex(key)
+        return key[:8]
+
+    for _ in range(2):  # what was interrupted is gone on with
+        await AuditTrail(store.audit, Chain([b"new", b"old"])).renew(seal)
+    earlier = [sealed[key] for key in await store.audit.keys()]
+    async with AuditTrail(store.audit, Chain([b"new"], earlier)) as trail:
+        assert await trail.is_ours()
+        await written(trail, 1)
+        found = await trail.verify()
+        assert (found.records, found.pruned_through, found.first_broken) == (7, 4, None)
+        tamper(database_path, "UPDATE audit_records SET user_id = 'user-2' WHERE sequence = 6")
+        assert (await trail.verify()).first_broken == 6
+    assert not await AuditTrail(store.audit, Chain([b"old"])).is_ours()
+
+
+async def test_whoever_has_the_old_key_can_change_nothing_after_renewing(
+    store: Store, database_path: Path
+) -> None:
+    old = Chain([b"old"])
+    async with AuditTrail(store.audit, old) as trail:
+        await written(trail, 3)
+    both = Chain([b"new", b"old"])
+    await AuditTrail(store.audit, both).renew(lambda key: key)
+    [second] = await store.audit.after(1, 1)
+    [forged], head = old.extend(old.sign("head", 2, second.mac), [entry(4)])
+    tamper(
+        database_path,
+        f"UPDATE audit_records SET time_ms = 4, object_type = NULL, object_id = NULL, mac = '{forged.mac}' "
+        "WHERE sequence = 3",
+    )
+    trail = AuditTrail(store.audit, Chain([b"new"], both.earlier))
+    assert not (await trail.verify()).valid
+    tamper(database_path, f"UPDATE audit_marks SET mac = '{head.mac}', signature = '{head.signature}'")
+    assert (await trail.verify()).reason == "the chain's signed head was changed"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "UPDATE audit_marks SET signature = 'x'",
+        "DELETE FROM audit_marks",
+        "DELETE FROM audit_records",
+    ],
+)
+async def test_a_wrong_key_is_told_from_tampering(
+    store: Store, trail: AuditTrail, database_path: Path, sql: str
+) -> None:
+    assert await trail.is_ours()
+    await written(trail, 3)
+    tamper(database_path, sql)
+    assert await trail.is_ours()
+    assert not await AuditTrail(store.audit, Chain([b"another"])).is_ours()
+
+
+async def test_an_erased_trail_is_noticed_by_what_else_is_in_the_store(
+    store: Store, trail: AuditTrail, database_path: Path
+) -> None:
+    await Accounts(store.accounts).create_user("ada")
+    await written(trail, 3)
+    erase(database_path)
+    found = await trail.verify()
+    assert (found.first_broken, found.reason) == (
+        1,
+        "the trail is empty, but the store is not: all records are gone",
+    )
+
+
+async def test_what_was_noted_outside_of_the_database_must_stay_in_it(
+    store: Store, database_path: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "audit.head"
+    async with AuditTrail(store.audit, CHAIN, noted=HeadFile(file)) as trail:
+        await written(trail, 3)
+    [third] = await store.audit.after(2, 1)
+    noted = NotedHead(3, third.mac)
+    assert file.read_text() == f"3:{third.mac}\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    async with AuditTrail(store.audit, CHAIN, noted=HeadFile(file)) as trail:
+        assert (await trail.verify(noted)).valid
+        erase(database_path)
+        assert (await trail.verify()).first_broken == 1
+        await written(trail, 2)
+        found = await trail.verify()
+        assert (found.first_broken, found.reason) == (3, "record 3 was noted, but there is none after 2")
+        await written(trail, 3)
+        found = await trail.verify()
+        assert (found.first_broken, found.reason) == (3, "the record is another one than was noted")
+    assert HeadFile(file).read() == noted  # what proves it is not replaced
+    alone = AuditTrail(store.audit, CHAIN)
+    assert (await alone.verify()).valid
+    assert (await alone.verify(noted)).first_broken == 3
+    file.write_text("3:abc")
+    with pytest.raises(InternalError, match=r"\(audit.head\) cannot be read"):
+        await AuditTrail(store.audit, CHAIN, noted=HeadFile(file)).verify()
+
+
+async def test_what_was_noted_and_then_pruned_is_not_missed(store: Store, tmp_path: Path) -> None:
+    file = HeadFile(tmp_path / "audit.head")
+    async with AuditTrail(store.audit, CHAIN, noted=file, retention_days=1) as trail:
+        await written(trail, 3)
+        await trail.note_head()
+        noted = file.read()
+        assert noted is not None
+        await written(trail, 3)
+        assert await trail.prune() == 5
+        assert (await trail.verify()).valid
+        assert file.read() != noted
+        with pytest.raises(InvalidRequest, match="record 3 was pruned"):
+            await trail.verify(noted)
+        [sixth, _] = await store.audit.after(5, 2)
+        assert (await trail.verify(NotedHead(6, sixth.mac))).valid
+        assert (await trail.verify(NotedHead(5, sixth.mac))).first_broken == 5
+
+
+async def test_a_table_that_is_gone_is_told(trail: AuditTrail, database_path: Path) -> None:
+    tamper(database_path, "DROP TABLE audit_records")
+    with pytest.raises(InternalError, match="its table audit_records is gone"):
+        await trail.verify()
+
+
 class FullDisk:
     """A repository whose disk is full until it is told otherwise."""
 
@@ -289,6 +436,11 @@ def entry(time_ms: int) -> Entry:
 async def written(trail: AuditTrail, count: int) -> None:
     for n in range(count):
         await trail.append(entry(n))
+
+
+def erase(path: Path) -> None:
+    tamper(path, "DELETE FROM audit_records")
+    tamper(path, "DELETE FROM audit_marks")
 
 
 def tamper(path: Path, sql: str) -> None:

@@ -78,6 +78,29 @@ def test_a_chain_outlives_the_rotation_of_the_key() -> None:
     assert not new.signed(Mark("head", 1, first.mac, head.signature))
 
 
+def test_earlier_keys_verify_records_and_sign_nothing() -> None:
+    old = Chain([b"old"])
+    [first], old_head = old.extend(None, [Entry(1, "create", "ok")])
+    both = Chain([b"new", b"old"])
+    alone = Chain([b"new"], both.earlier)
+    assert alone.follows(START, first)
+    assert not alone.signed(old_head)
+    assert alone.signed(both.renewed(old_head))
+    forged = Mark("head", 1, first.mac, "no signature")
+    assert both.renewed(forged) == forged
+    assert list(Chain([b"newer", b"new"], alone.earlier).earlier) == [
+        *Chain([b"", b"new"]).earlier,
+        *both.earlier,
+    ]
+
+
+def test_nothing_follows_from_a_head_that_was_tampered_with() -> None:
+    _, head = CHAIN.extend(None, [Entry(n, "create", "ok") for n in range(3)])
+    [record], _ = CHAIN.extend(replace(head, signature="0"), [Entry(4, "create", "ok")])
+    assert record.sequence == 4
+    assert not CHAIN.follows(head.mac, record)
+
+
 def test_a_fingerprint_is_of_the_statement_without_its_constants() -> None:
     one = statement_details("SELECT * FROM people WHERE name = 'hidden-1'", "fingerprint", CHAIN)
     two = statement_details("select *  from people where name='hidden-2'", "fingerprint", CHAIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,11 +20,10 @@ class Asker:
         self._client = client
 
     async def get(self, path: str, /, **params: Any) -> dict[str, Any]:
-        given = {name: value for name, value in params.items() if value is not None}
-        return await self._content("GET", path, params=given)
+        return await self._content("GET", path, params=_given(params))
 
     async def post(self, path: str, body: Any = None, /, **params: Any) -> dict[str, Any]:
-        return await self._content("POST", path, json=body, params=params)
+        return await self._content("POST", path, json=body, params=_given(params))
 
     async def patch(self, path: str, body: Any, /) -> dict[str, Any]:
         return await self._content("PATCH", path, json=body)
@@ -113,3 +112,7 @@ def told(error: dict[str, Any]) -> str:
     hint = next((detail["hint"] for detail in error["details"] if detail.get("hint")), None)
     words = " ".join(f"{error['message']}{f'; {hint}' if hint else ''}".split())
     return f"{words} (request {error['request_id']})"
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}

@@ -16,7 +16,7 @@ def rotate(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Encrypt all stored secrets with the first encryption key, with the server stopped.
+    """Seal the audit trail and encrypt all stored secrets with the first encryption key, with the server stopped.
 
     Put the new key before the old one first: `new,old` in DEEPANALYZE_ENCRYPTION_KEY, or on a line above it in the key
     file. Once this is done the old key can go. What was interrupted is gone on with by running it again.
