@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, String, cast, select, update
+from sqlalchemy import Column, Connection, String, cast, select, update
 
 from deepanalyze.store.models import api_keys, users
 
@@ -20,7 +20,7 @@ def forget_source(connection: Connection, source_id: str) -> None:
         connection.execute(update(api_keys).where(api_keys.c.id == row.id).values(sources=kept))
 
 
-def _naming(connection: Connection, column: Column[Any], source_id: str) -> Sequence[tuple[Any, ...]]:
+def _naming(connection: Connection, column: Column[Any], source_id: str) -> Sequence[Any]:
     """The rows whose JSON may name it; those with a longer id may come, too."""
     names_it = cast(column, String).contains(source_id, autoescape=True)
     return connection.execute(select(column.table.c.id, column).where(names_it)).all()
