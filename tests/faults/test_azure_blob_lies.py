@@ -161,6 +161,29 @@ async def test_redirects_lead_nowhere(container: BlobContainer, tmp_path: Path) 
     assert asked == []
 
 
+async def test_a_redirected_download_reaches_no_other_host(container: BlobContainer, tmp_path: Path) -> None:
+    """obstore would follow, and nothing turns that off."""
+    put(container, {"a.csv": b"id\n1\n"})
+    asked = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(elsewhere, "127.0.0.2", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        def redirect(passing: Passing) -> None:
+            if passing.method == "GET" and "comp=" not in passing.query:
+                passing.status = 307
+                passing.headers["location"] = f"http://127.0.0.2:{port}/internal"
+
+        async with lying(container, redirect) as blobs:
+            with pytest.raises(SourceUnavailable, match="answered 307"):
+                await blobs.download("a.csv", tmp_path / "a", max_bytes=10)
+    assert asked == []
+
+
 @pytest.mark.parametrize("config", [key_config, sas_config])
 async def test_obstore_moves_the_bytes(
     container: BlobContainer, config: Callable[..., dict[str, Any]], tmp_path: Path

@@ -110,6 +110,20 @@ def test_a_custom_domain_hides_the_account_which_only_a_key_needs() -> None:
         ({"account_url": URL, "sas_token": SAS, "upload_prefix": "out"}, "config.upload_prefix: is for a source that may write"),
         ({"account_url": URL, "sas_token": SAS, "read_only": False, "upload_prefix": "a/../b"}, "config.upload_prefix: must not"),
         ({"account_url": URL, "sas_token": SAS, "allowed_networks": ["10.0.0.0/99"]}, "config.allowed_networks: .*no network"),
+        *(
+            ({"account_url": url, "anonymous": True}, "config.account_url: account_url must")
+            for url in (
+                f"https://acme:{SECRET}@acme.blob.core.windows.net",
+                f"https://acme.blob.core.windows.net?{SAS}",
+                f"https://:@{SECRET}.blob.core.windows.net",
+                f"http://127.0.0.1:10000/acme?{SAS}",
+                f"http://127.0.0.1:10000/acme&{SAS}",
+                f"https://acme.blob.core.windows.net&{SAS}",
+                f"https://{SECRET} acme.blob.core.windows.net",
+                f"https://127.0.0.1\\{SECRET}.blob.core.windows.net",
+            )
+        ),
+        ({"account_url": URL, "sas_token": SAS, "ca_certificate": "☃"}, "config.ca_certificate: must be .*PEM"),
         ({"account_url": URL, "sas_token": SAS, "ca_certificate": SECRET}, "config.ca_certificate: must be .*PEM"),
         ({"connection_string": f"AccountKey={KEY}"}, "no AccountName"),
         ({"connection_string": "AccountName=acme"}, "neither AccountKey nor SharedAccessSignature"),

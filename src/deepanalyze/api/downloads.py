@@ -26,7 +26,7 @@ _UNTRUSTED = {
     "Cache-Control": "private, no-cache",
     "Accept-Ranges": "bytes",
 }
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _SHOWN_TEXTS = ("text/plain", "text/markdown", "text/csv")
 
 

@@ -126,7 +126,7 @@ async def events(
     """What happened in the thread and, while an analysis runs, what happens: the same stream as the chat's."""
     thread = await runtime.threads.get(principal, thread_id)
     if last_event_id and last_event_id.isdecimal():
-        after = min(int(last_event_id), 2**53)
+        after = min(int(last_event_id[:16]), 2**53)  # Python reads no number of any length
     links = FileLinks(runtime.urls, principal.user_id, thread.id)
     request_id = request_id_of(request)
 

@@ -28,8 +28,13 @@ _NEVER = tuple(
         "::/128",
     )
 )
-_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # NAT64
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
+# Networks whose addresses end in an IPv4 one
+_ENDING_IN_IPV4 = tuple(
+    ipaddress.IPv6Network(network)
+    for network in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")  # NAT64, SIIT, IPv4-compatible
+)
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_IPV4 = 0xFFFFFFFF
 _HOST_PATTERN = re.compile(r"[a-z0-9_*?-]+(\.[a-z0-9_*?-]+)*")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -149,14 +154,16 @@ def _network(entry: str) -> Network | None:
 def _embedded(address: Address) -> list[Address]:
     if not isinstance(address, ipaddress.IPv6Address):
         return []
-    found: list[Address] = (
-        [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)] if address in _TRANSLATED else []
-    )
-    if address in _COMPATIBLE and int(address) > 1:
-        found.append(ipaddress.IPv4Address(int(address)))
-    if address.sixtofour is not None:
-        found.append(address.sixtofour)
-    return found
+    bits = int(address)
+    bits = int(address)
+    found = [bits & _IPV4] if any(address in n for n in _ENDING_IN_IPV4) and bits > 1 else []
+    if address in _LOCAL_NAT64:
+        # By RFC 6052 for each length that the prefix may have, without bits 64 to 71; other lengths read zeros
+        without_gap = (bits >> 64) << 56 | bits & (1 << 56) - 1
+        ways = (bits, *(without_gap >> (88 - length) for length in (48, 56, 64)))
+        found += [way & _IPV4 for way in ways if way & _IPV4 >= 1 << 24]
+    tunnels = (address.sixtofour, *(address.teredo or ()))
+    return [*map(ipaddress.IPv4Address, found), *(each for each in tunnels if each is not None)]
 
 
 def _unmapped(address: str) -> Address:

@@ -82,12 +82,14 @@ def numbered(part: str, number: int) -> str:
 
 
 def is_plain(name: str) -> bool:
-    """Whether `name` could be the name of a listed file: relative, nothing hidden, nothing that is no text."""
+    """Whether `name` could be the name of a listed file: relative, nothing hidden, nothing that is no line of text (a
+    route's path ends at a line break).
+    """
     try:
         name.encode()
     except UnicodeEncodeError:
         return False
-    return "\0" not in name and all(part and not part.startswith(".") for part in name.split("/"))
+    return not {"\0", "\n"} & set(name) and all(part and not part.startswith(".") for part in name.split("/"))
 
 
 def mime_type(name: str) -> str:

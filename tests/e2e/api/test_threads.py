@@ -26,6 +26,7 @@ ODD_NAMES = [
     "x..%2fnot-above.txt",
     "semi;colon.svg",
     "back`tick$(x).json",
+    "carriage\rreturn.csv",
 ]
 
 
@@ -73,7 +74,9 @@ def test_a_thread_object_has_every_field(thread: Thread, ada: httpx.Client) -> N
     assert [file["name"] for file in answer["files"]] == ["a.csv"]
     assert [found["id"] for found in ada.get("/v1/threads").json()["data"]] == [thread.id]
     assert ada.get(f"/v1/threads/{thread.id}/messages").json()["data"] == []
-    assert ada.get(f"/v1/threads/{thread.id}/events").text == "data: [DONE]\n\n"
+    for last in ("0", "9" * 5000):
+        answer = ada.get(f"/v1/threads/{thread.id}/events", headers={"Last-Event-ID": last})
+        assert answer.text == "data: [DONE]\n\n"
     assert ada.post(f"/v1/threads/{thread.id}/cancel").json()["cancelled"] is False
 
 
@@ -156,7 +159,7 @@ def test_nothing_but_files_of_the_workspace_is_opened(thread: Thread, ada: httpx
     error_of(ada.get(f"/v1/threads/{thread.id}/files/{path}"), 404, "not_found", None)
 
 
-@pytest.mark.parametrize("plant", ["link", "folder link", "hard link", "fifo"])
+@pytest.mark.parametrize("plant", ["link", "folder link", "hard link", "fifo", "line\nbreak"])
 def test_planted_files_are_neither_listed_nor_opened(
     thread: Thread, ada: httpx.Client, tmp_path: Path, plant: str
 ) -> None:
@@ -170,6 +173,9 @@ def test_planted_files_are_neither_listed_nor_opened(
     elif plant == "hard link":
         thread.write("original.txt", b"x")
         os.link(thread.root / "original.txt", thread.root / name)
+    elif plant == "line\nbreak":
+        name = plant
+        thread.write(name, b"no route leads here")
     else:
         os.mkfifo(thread.root / name)
     error_of(ada.get(thread.path(name)), 404, "not_found", None)

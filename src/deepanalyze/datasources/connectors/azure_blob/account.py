@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,6 +17,8 @@ from pydantic import SecretStr
 _EMULATOR_ACCOUNT = "devstoreaccount1"
 _EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _EMULATOR_PORT = 10000
+_PLACE = re.compile(r"[^\s\\;=&]+")
+_ACCOUNT_IN_PATH = re.compile(r"[A-Za-z0-9_-]+")  # nothing else: a signature pasted there would be shown
 _PUBLIC_SUFFIX = "core.windows.net"
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 
@@ -167,7 +170,7 @@ def account_url(url: str, *, what: str = "account_url") -> tuple[str, str | None
         )
     path = parsed.path.strip("/")
     if _has_account_in_path(host):
-        if not path or "/" in path:
+        if not _ACCOUNT_IN_PATH.fullmatch(path):
             raise ValueError(
                 f"{what} must name the account after the host, as in http://{parsed.netloc}/<account>"
             )
@@ -232,16 +235,20 @@ def _emulator(proxy: str | None) -> BlobAccount:
 def _split_url(url: str, what: str) -> SplitResult:
     try:
         parsed = urlsplit(url.strip())
-        usable = bool(parsed.hostname) and (parsed.port is None or parsed.port > 0)
+        usable = (
+            _PLACE.fullmatch(parsed.netloc) is not None
+            and bool(parsed.hostname)
+            and (parsed.port is None or parsed.port > 0)
+        )
     except ValueError:
         usable = False
-    if not usable or parsed.scheme not in ("http", "https"):
+    if not usable or not _PLACE.fullmatch(parsed.netloc) or parsed.scheme not in ("http", "https"):
         raise ValueError(f"{what} must be a URL such as https://<account>.blob.core.windows.net")
     if parsed.query or parsed.fragment:
         raise ValueError(
             f"{what} must end before '?'; a SAS token belongs into sas_token, where it is kept secret"
         )
-    if parsed.username or parsed.password:
+    if "@" in parsed.netloc:
         raise ValueError(f"{what} must not hold a user name or password")
     return parsed
 

@@ -85,7 +85,7 @@ async def check_address(host: str, policy: NetworkPolicy, *, by_name: bool) -> N
 
 def is_beyond_doubt(host: str, policy: NetworkPolicy) -> bool:
     """obstore resolves names by itself and follows redirects, both unchecked: it is used only with Azure itself, which
-    redirects nowhere, and with an emulator on this machine.
+    redirects nowhere, and with this machine's own accounts (emulators), where it reaches no other host.
     """
     if is_address(host):
         return ipaddress.ip_address(host).is_loopback

@@ -24,6 +24,10 @@ from deepanalyze.datasources.policy import NetworkPolicy
 if TYPE_CHECKING:
     from obstore.store import AzureConfig, ClientConfig
 
+# obstore follows redirects, and nothing turns that off. Requests to any host but the account's own go to a proxy that
+# cannot be there, and fail: an account on this machine can lead no further than to another port of it, where its maker
+# may point a source anyway. Without a proxy of ours it would also take one from the environment.
+_NOWHERE = "http://127.0.0.1:0"
 # Small enough that their memory is used again; buffers of a whole range cost twice the CPU
 _PIECE_BYTES = 256 * 1024
 # Empty, `.` and `..` parts and control characters: obstore refuses them or reads another name.
@@ -67,7 +71,7 @@ class RangeReader:
             "timeout": timedelta(hours=1),
         }
         if not through_proxies:
-            self._client_options["proxy_excludes"] = account.host
+            self._client_options |= {"proxy_url": _NOWHERE, "proxy_excludes": account.host}
         if ca_certificate is not None:
             self._client_options["root_certificate"] = ca_certificate
         self._making = threading.Lock()

@@ -10,6 +10,6 @@ def trusting(ca_certificate: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(cadata=ca_certificate)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:  # a TypeError for what is not ASCII
         raise ValueError("must be one or more certificates in PEM form, the text itself") from error
     return context

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from deepanalyze.datasources.connectors.postgresql.allowed import parse_allowed_functions
 from deepanalyze.datasources.connectors.postgresql.connection_string import (
     SslMode,
+    check_host,
     check_options,
     parse_connection_string,
 )
@@ -196,10 +197,8 @@ class PostgresConfig(EntraFields):
     @field_validator("host")
     @classmethod
     def _one_host(cls, value: str | None) -> str | None:
-        if value is not None and value.startswith(("/", "@")):
-            raise ValueError("is a Unix socket's directory; give it as socket_dir")
-        if value is not None and "," in value:
-            raise ValueError("must name one host")
+        if value is not None:
+            check_host(value)
         return value
 
     @model_validator(mode="after")

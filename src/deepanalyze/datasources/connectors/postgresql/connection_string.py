@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 import psycopg
@@ -38,6 +38,7 @@ seq_page_cost temp_buffers timezone work_mem
 """
 _HARMLESS_OPTIONS = frozenset(_HARMLESS_OPTIONS_WORDS.split())
 _ROUTING = re.compile(r"(endpoint|project)=[A-Za-z0-9._-]+")  # by which hosted poolers find the database
+_PLAIN = re.compile(r"[ -\[\]-~]*")
 _SETTING = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)=(?P<value>.*)", re.DOTALL)
 
 
@@ -63,11 +64,15 @@ def parse_connection_string(text: str) -> dict[str, Any]:
 
 
 def check_options(text: str) -> None:
-    """Raises ValueError for an option that might undo the protection, or that nobody knows."""
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        raise ValueError("options cannot be parsed; write -c name=value") from None
+    """Raises ValueError for an option that might undo the protection, or that nobody knows.
+
+    PostgreSQL ends words at white space whatever quotes are around it, and knows backslashes, which nothing here needs.
+    """
+    if not _PLAIN.fullmatch(text):
+        raise ValueError(
+            "options must be plain text without backslashes; search_path has a parameter of its own"
+        )
+    words = text.split()
     while words:
         word = words.pop(0)
         if word == "-c" and words:
@@ -79,6 +84,16 @@ def check_options(text: str) -> None:
         _check_option(word)
 
 
+def check_host(text: str) -> None:
+    """Raises ValueError without repeating it: whoever puts a whole URI here has a password in it."""
+    if text.startswith(("/", "@")):
+        raise ValueError("is a Unix socket's directory; give it as socket_dir")
+    if "," in text:
+        raise ValueError("must name one host")
+    if re.search(r"[\s/@\\?#=]", text):
+        raise ValueError("must be a host's name or address alone; a whole URI goes into connection_string")
+
+
 def _check_option(word: str) -> None:
     setting = _SETTING.fullmatch(word)
     name = setting["name"].lower().replace("-", "_") if setting else ""
@@ -88,6 +103,9 @@ def _check_option(word: str) -> None:
             "planned (work_mem, jit, enable_…), search_path, timezone and extra_float_digits, and endpoint=… or "
             "project=… of hosted poolers",
         )
+
+
+_CHECKS: Mapping[str, Callable[[str], None]] = {"host": check_host, "options": check_options}
 
 
 def _typed(name: str, value: str) -> Any:
@@ -105,13 +123,9 @@ def _typed(name: str, value: str) -> Any:
         return seconds
     if name == "sslmode" and value not in get_args(SslMode):
         raise FieldError("connection_string", f"sslmode must be one of {', '.join(get_args(SslMode))}")
-    if name == "host" and (value.startswith(("/", "@")) or "," in value):
-        raise FieldError(
-            "connection_string", "host must be one host; a Unix socket's directory goes into socket_dir"
-        )
-    if name == "options":
+    if name in _CHECKS:
         try:
-            check_options(value)
+            _CHECKS[name](value)
         except ValueError as error:
-            raise FieldError("connection_string", str(error)) from None
+            raise FieldError("connection_string", f"{name}: {error}") from None
     return value
