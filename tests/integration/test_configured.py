@@ -123,8 +123,9 @@ async def test_a_declared_user_comes_in_with_the_key_and_the_grants(
         user = (await accounts.authenticate(ADA)).user
         with pytest.raises(PermissionDenied, match="configuration file"):
             await accounts.create_key(user.id, "another")
-        with pytest.raises(AlreadyExists):
-            await accounts.create_user("ada")
+        for name in ("ada", "Ada"):
+            with pytest.raises(AlreadyExists):
+                await accounts.create_user(name)
         with pytest.raises(AlreadyExists, match="configuration file"):
             await accounts.change_user((await accounts.create_user("bob")).id, name="ada")
         assert (await accounts.authenticate(ADA)).key_id is not None

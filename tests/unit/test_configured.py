@@ -103,7 +103,7 @@ def test_everything_wrong_is_told_at_once_with_its_place(tmp_path: Path) -> None
         "data_sources[2]: nmae: no such key; did you mean name?",
         "users[0] (ada): role: input should be 'admin' or 'analyst'",
         "users[1] (bob): needs either api_key or api_key_file",
-        "users[2] (eve): api_key: the key must have at least 16 characters",
+        "users[2] (eve): api_key: a key has at least 16 characters",
     ]
     for start in expected:
         assert any(message.startswith(start) for message in messages), (start, messages)

@@ -147,6 +147,8 @@ class Holder:
         f"host=db user=ada password={C} dbname=x",
         f"host=db password='it\\'s {C}' dbname=x",
         f"password: {C}",
+        f"config.password={C}",
+        f"config: password: {C}",
         f"{{'password': '{C}'}}",
         f'{{"api_key":"{C}"}}',
         f'{{"sslpassword": "a \\" {C}"}}',
@@ -185,6 +187,9 @@ def test_fernet_keys_and_tokens_are_recognised() -> None:
     [
         "source 'sales': query stopped after 30 s (query_timeout_s); add a filter or raise the limit",
         'password authentication failed for user "ada"',
+        "data_sources[0] (sales): config.password: ${env:NO_SUCH}: there is no such variable",
+        "config.password: a secret may not stand in the file; config.sslkey: must not be encrypted",
+        "users[0] (ada): api_key: a key may not stand in the file",
         "FATAL: no pg_hba.conf entry for host 10.0.0.1",
         "connected to postgresql://db.internal:5432/sales",
         "GET /v1/models 200",

@@ -104,8 +104,9 @@ class Administration:
         if user is None:
             try:
                 return await self._with_new_user(wanted)
-            except AlreadyExists:  # made by another request meanwhile
-                user = await self._accounts.user(wanted.user)
+            except AlreadyExists:  # made by another request meanwhile, or one whose name differs by case
+                if (user := await self._accounts.find_user(wanted.user)) is None:
+                    raise
         if wanted.role not in (None, user.role):
             raise InvalidRequest(
                 f"user {user.name!r} has the role {user.role}; leave `role` out, or change the user first",
@@ -134,7 +135,7 @@ class Administration:
                 expires_at=wanted.expires_at,
                 sources=[EVERY] if wanted.sources is None else [grant.source_id for grant in grants],
             )
-        except InvalidRequest as error:
+        except (InvalidRequest, AlreadyExists) as error:
             if error.param == "name":  # of the user, which is this request's `user`
                 error.param = "user"
             raise

@@ -11,9 +11,22 @@ from deepanalyze.accounts import Role
 LAST_SECOND = 253_402_300_799  # of the year 9999
 
 UserName = Annotated[
-    str, Field(description="unique; 1 to 64 letters, digits and . _ @ + -", examples=["ada"], max_length=64)
+    str,
+    Field(
+        description="unique, whatever its case; 1 to 64 letters, digits and . _ @ + -",
+        examples=["ada"],
+        max_length=64,
+    ),
 ]
-KeyName = Annotated[str, Field(min_length=1, max_length=100, description="yours, to tell keys apart")]
+KeyName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$",  # no control characters: it is shown in terminals
+        description="yours, to tell keys apart",
+    ),
+]
 Second = Annotated[int, Field(ge=0, le=LAST_SECOND)]
 SourceNames = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=1000)]
 

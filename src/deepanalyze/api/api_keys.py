@@ -25,7 +25,7 @@ router = APIRouter(
     summary="Make an API key, for a user that there is or a new one",
     status_code=201,
     response_model=ApiKeyMade,
-    responses=failures(403),
+    responses=failures(403, 409),
 )
 async def create(body: NewApiKey, runtime: Runtime) -> dict[str, Any]:
     """The answer is the only place where the key is ever shown."""

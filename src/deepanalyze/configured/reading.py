@@ -50,7 +50,7 @@ def read_declarations(
     users = [reader.user(n, table) for n, table in reader.tables(values, "users")]
     declarations = Declarations(tuple(s for s in sources if s), tuple(u for u in users if u))
     reader.check_unique("data_sources", (s.name for s in declarations.sources))
-    reader.check_unique("users", (u.name for u in declarations.users))
+    reader.check_unique("users", (u.name.lower() for u in declarations.users))
     reader.check_keys(declarations.users)
     if reader.problems:
         raise configuration_error(reader.problems)
@@ -121,7 +121,7 @@ class _Reader:
         else:
             at, key = "api_key", self._key_of_reference(place, table)
         if len(self.problems) == before and len(key) < MIN_CONFIGURED_KEY_LENGTH:
-            self._tell(place, at, f"the key must have at least {MIN_CONFIGURED_KEY_LENGTH} characters")
+            self._tell(place, at, f"a key has at least {MIN_CONFIGURED_KEY_LENGTH} characters")
         return key if len(self.problems) == before else ""
 
     def _key_of_file(self, place: str, path: str) -> str:

@@ -34,8 +34,9 @@ class AccountsOfFile:
         """Replaces the declared users; `source_ids` are ids by name, for the grants. Raises ConfigurationError, and
         changes nothing, when a stored user has the name of a declared one.
         """
+        by_name = {user.name.lower(): user for user in await self._stored.list_users()}
         for user in declared:
-            if (stored := await self._stored.find_user(user.name)) is not None:
+            if (stored := by_name.get(user.name.lower())) is not None:
                 raise ConfigurationError(
                     f"user {user.name!r} of the configuration file has the name of the stored user {stored.id}: "
                     "rename one of them, or delete the stored one"
@@ -113,9 +114,10 @@ class AccountsOfFile:
         return next((key for key in self._keys.values() if key.id == key_id), None)
 
     def _check_free(self, name: str | None) -> None:
-        if any(name == known.name for known in self._users.values()):
+        same = (known.name for known in self._users.values() if name and known.name.lower() == name.lower())
+        if (other := next(same, None)) is not None:
             raise AlreadyExists(
-                f"a user named {name!r} already exists, in the configuration file", param="name"
+                f"a user named {other!r} already exists, in the configuration file", param="name"
             )
 
     def check_changeable(self, user_id: str) -> None:

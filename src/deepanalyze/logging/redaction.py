@@ -12,7 +12,10 @@ from deepanalyze.datasources.masking import MASK, is_secret_name, mask_text
 
 _MAX_DEPTH = 8
 _MAX_TEXT = 16 * 1024
-_QUOTED_OR_WORD = r"""(?:'(?:[^'\\]|\\.){0,8192}'|"(?:[^"\\]|\\.){0,8192}"|[^\s,;&'"(){}\[\]]+)"""
+_QUOTED_OR_WORD = r"""(?:'(?:[^'\\]|\\.){0,8192}'|"(?:[^"\\]|\\.){0,8192}"|[^\s,;&'"(){}\[\]]{2,})"""
+
+# What is wrong with a parameter or setting, in words of ours that never hold its value: `config.password: is missing`.
+_OUR_WORDS = r"(?!(?<=config\.)\w{1,64}: |\w{1,64}: a key )"
 
 # Each keeps its group `head` and masks the rest. Lengths are bounded, so that hostile text costs little time.
 _PATTERNS = (
@@ -32,7 +35,8 @@ _PATTERNS = (
         re.IGNORECASE,
     ),
     re.compile(
-        r"(?P<head>\b\w{0,64}(?:password|passwd|pwd|passphrase|secret|(?:account|access|api|shared|encryption)[_-]?key"
+        rf"(?P<head>\b{_OUR_WORDS}"
+        r"\w{0,64}(?:password|passwd|pwd|passphrase|secret|(?:account|access|api|shared|encryption)[_-]?key"
         r"|connection[_-]?string|(?:access|refresh|sas|api|auth)[_-]?token)['\"]?\s*[=:]\s*)"
         r"(?!\s)(?:SecretStr\()?" + _QUOTED_OR_WORD,
         re.IGNORECASE,

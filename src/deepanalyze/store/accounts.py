@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from deepanalyze.accounts.records import ApiKey, Belongings, Grant, Role, User, last_administrator
-from deepanalyze.errors import NotFound
+from deepanalyze.errors import AlreadyExists, NotFound
 from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
@@ -28,7 +28,8 @@ class StoredAccounts:
 
     async def add_user(self, user: User, key: ApiKey | None = None) -> None:
         def work(connection: Connection) -> None:
-            with already_exists(f"a user named {user.name!r}", param="name"):
+            _check_name_free(connection, user.id, user.name)
+            with already_exists(f"the user {user.id!r}"):
                 connection.execute(insert(users).values(asdict(user)))
             if key is not None:
                 connection.execute(insert(api_keys).values(asdict(key)))
@@ -53,9 +54,10 @@ class StoredAccounts:
         def work(connection: Connection) -> User:
             if role is not None and role != "admin":
                 _check_not_last_admin(connection, _existing(connection, user_id))
+            if name is not None:
+                _check_name_free(connection, user_id, name)
             if changes:
-                with already_exists(f"a user named {name!r}", param="name"):
-                    connection.execute(update(users).where(users.c.id == user_id).values(changes))
+                connection.execute(update(users).where(users.c.id == user_id).values(changes))
             return _existing(connection, user_id)
 
         return await commit_change(self._database, work)
@@ -144,6 +146,13 @@ def _existing(connection: Connection, user_id: str) -> User:
     if row is None:
         raise NotFound(f"the user {user_id!r} is gone")
     return _user(row._asdict())
+
+
+def _check_name_free(connection: Connection, user_id: str, name: str) -> None:
+    """People read `Ada` and `ada` as one; names are ASCII, whose case the database knows."""
+    others = select(users.c.name).where(func.lower(users.c.name) == name.lower(), users.c.id != user_id)
+    if other := connection.execute(others.limit(1)).scalar_one_or_none():
+        raise AlreadyExists(f"a user named {other!r} already exists", param="name")
 
 
 def _check_not_last_admin(connection: Connection, user: User) -> None:

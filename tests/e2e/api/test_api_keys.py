@@ -180,6 +180,7 @@ def test_a_narrowed_key_makes_and_manages_no_sources(
         ({"name": "x"}, "user"),
         ({"user": "ada"}, "name"),
         ({"name": "", "user": "ada"}, "name"),
+        *(({"name": f"lap{odd}top", "user": "never-made"}, "name") for odd in "\0\n\r\x1b\x7f\x9b\u2028"),
         ({"name": "x", "user": "no such name"}, "user"),
         ({"name": "x", "user": "ada", "expires_at": 10**30}, "expires_at"),
         ({"name": "x", "user": "never-made", "sources": ["nowhere"]}, "sources"),

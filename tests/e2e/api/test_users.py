@@ -156,6 +156,17 @@ def test_grants_and_narrowings_end_with_their_source(
         assert client.get("/v1/data-sources").json()["data"] == []
 
 
+def test_names_that_differ_by_case_only_are_one(admin: httpx.Client, unique: Names) -> None:
+    name, other = unique("ada"), unique("bob")
+    make_user(admin, name)
+    make_user(admin, other)
+    same = name.capitalize()
+    assert name in error_of(admin.post(USERS, json={"name": same}), 409, "already_exists", "name")["message"]
+    error_of(admin.patch(f"{USERS}/{other}", json={"name": same}), 409, "already_exists", "name")
+    error_of(admin.post(KEYS, json={"name": "x", "user": same}), 409, "already_exists", "user")
+    assert admin.patch(f"{USERS}/{name}", json={"name": same}).json()["name"] == same  # its own
+
+
 def test_a_name_that_is_taken_is_not_given_again(admin: httpx.Client, unique: Names) -> None:
     taken, user = unique("ada"), make_user(admin, unique("bob"))
     make_user(admin, taken)

@@ -112,5 +112,5 @@ class Parameters:
     def _write_files(self, directory: Path) -> None:
         for name, text in self._files().items():
             descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
