@@ -2,7 +2,7 @@
 
 from deepanalyze.audit.chain import Chain
 from deepanalyze.audit.context import Origin, begin_change, bound, note
-from deepanalyze.audit.deeds import Deed, acting, batch_of_change, changing
+from deepanalyze.audit.deeds import Deed, acting, batch_of_change, change_frees, changing
 from deepanalyze.audit.noted import HeadFile, NotedHead
 from deepanalyze.audit.records import Action, AuditRepository, Entry, Mark, Outcome, Record, Wanted
 from deepanalyze.audit.statements import StatementMode
@@ -29,6 +29,7 @@ __all__ = [
     "batch_of_change",
     "begin_change",
     "bound",
+    "change_frees",
     "changing",
     "note",
 ]
