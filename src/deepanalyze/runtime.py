@@ -347,8 +347,9 @@ def _signing_key(credentials: CredentialManager) -> bytes:
 
 def _checks(store: Store, sandbox: Sandbox, models: Catalog) -> Mapping[str, Any]:
     async def check_store() -> Mapping[str, Any]:
-        await store.ping()
-        return {}
+        if await store.ping():
+            return {}
+        return {"status": "degraded", "reason": "the disk is full: changes are refused, but for deletions"}
 
     async def check_sandbox() -> Mapping[str, Any]:
         isolation = sandbox.isolation

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -78,6 +79,69 @@ async def main():
 
 asyncio.run(main())
 """
+FREE = """
+import asyncio, sys
+from contextlib import suppress
+from pathlib import Path
+from deepanalyze.accounts import Accounts, Principal, User
+from deepanalyze.analysis.files import Files
+from deepanalyze.audit import AuditTrail, Chain, Entry, acting
+from deepanalyze.errors import DeepAnalyzeError, InternalError
+from deepanalyze.store import open_store
+
+async def some():
+    yield bytes(12 * 2**20)
+
+async def state(store):
+    try:
+        return "ready" if await store.ping() else "degraded"
+    except DeepAnalyzeError as error:
+        return error.message
+
+async def main():
+    disk = Path(sys.argv[1]) / "disk"
+    (disk / "files").mkdir()
+    async with open_store(disk / "store.sqlite") as store:
+        async with AuditTrail(store.audit, Chain([b"key"])) as trail:
+            accounts = Accounts(store.accounts)
+            files = Files(store.files, disk / "files", max_bytes=10**9)
+            async with acting(trail):
+                ada = Principal(await accounts.create_user("ada"))
+                key, secret = await accounts.create_key(ada.user_id, "lost")
+                file = await files.create(ada, "x.bin", "assistants", some())
+            with suppress(OSError), open(disk / "ballast", "wb", buffering=0) as ballast:
+                while ballast.write(bytes(4096)) == 4096:
+                    pass
+            n = 0
+            with suppress(InternalError):
+                async with acting(trail):
+                    while True:
+                        n += 1
+                        await accounts.create_user(f"user-{n}")
+            while trail._failure is None:
+                with suppress(InternalError):
+                    await trail.append(Entry(1, "query", "ok"))
+            print(await state(store))
+            async with acting(trail):
+                await accounts.revoke_key(key.id)
+            print(await state(store))
+            try:
+                await accounts.authenticate(secret)
+            except DeepAnalyzeError as error:
+                print(error)
+            try:
+                async with acting(trail):
+                    await accounts.create_user("eve")
+            except InternalError as error:
+                print(error)
+            async with acting(trail):
+                await files.delete(ada, file.id)
+                await accounts.create_user("eve")
+            print(await state(store), (disk / "store.reserve").stat().st_size)
+            print((await trail.verify()).valid)
+
+asyncio.run(main())
+"""
 
 
 def bubblewrap() -> str | None:
@@ -107,6 +171,11 @@ def start(data_dir: Path, *mounts: str, program: str = START) -> tuple[int, str]
         check=False,
     )
     return result.returncode, result.stdout.strip() + result.stderr
+
+
+def told(output: str) -> list[str]:
+    """Without the log."""
+    return [line for line in output.splitlines() if not re.match(r"\d{4}-\d\d-\d\d ", line)]
 
 
 needs_mounts = pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount (no bubblewrap)")
@@ -147,9 +216,27 @@ def test_a_disk_that_fills_up_while_users_are_made_keeps_no_user_without_a_recor
     disk = tmp_path / "disk"
     disk.mkdir()
     code, output = start(tmp_path, "--size", str(2**20), "--tmpfs", str(disk), program=FILL)
-    lines = output.splitlines()
+    lines = told(output)
     assert (code, lines[0]) == (0, "the server's store failed: the disk is full; nothing was changed"), output
     assert "True True True" in lines
+
+
+@needs_mounts
+def test_on_a_full_disk_keys_are_revoked_and_files_deleted(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    code, output = start(tmp_path, "--size", str(32 * 2**20), "--tmpfs", str(disk), program=FREE)
+    assert (code, told(output)) == (
+        0,
+        [
+            "the server's store failed: the disk is full; nothing was changed",
+            "degraded",
+            "this API key was revoked; ask an admin for another",
+            "the server's disk is full: delete what is not needed; nothing was changed",
+            f"ready {8 * 2**20}",
+            "True",
+        ],
+    ), output
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -97,15 +97,19 @@ class Threads:
 
     async def get(self, principal: Principal, thread_id: str) -> ThreadRecord:
         """Counts as a use of the thread. Raises NotFound, also for what belongs to others."""
-        thread = await self._repository.get_thread(thread_id)
         now = int(self._clock())
+        thread = await self._own(principal, thread_id, now)
+        if now > thread.last_accessed_at:
+            await self.touch(thread_id)
+        return replace(thread, last_accessed_at=now, expires_at=now + self._ttl_s)
+
+    async def _own(self, principal: Principal, thread_id: str, now: int) -> ThreadRecord:
+        thread = await self._repository.get_thread(thread_id)
         if thread is not None and thread.owner_id != principal.user_id:
             note("find", "refused", object_type="thread", object_id=thread.id, code="not_found")
         if thread is None or thread.owner_id != principal.user_id or thread.expires_at <= now:
             raise NotFound(f"there is no thread {thread_id[:80]!r}; it may have expired", param="thread_id")
-        if now > thread.last_accessed_at:
-            await self.touch(thread_id)
-        return replace(thread, last_accessed_at=now, expires_at=now + self._ttl_s)
+        return thread
 
     async def touch(self, thread_id: str) -> None:
         now = int(self._clock())
@@ -125,7 +129,9 @@ class Threads:
         return await self._repository.list_messages(thread_id)
 
     async def delete(self, principal: Principal, thread_id: str) -> None:
-        thread = await self.get(principal, thread_id)
+        thread = await self._own(
+            principal, thread_id, int(self._clock())
+        )  # no use of it: the disk may be full
         await self._remove(thread.id)
 
     async def working(self, thread_id: str, work: Coroutine[Any, Any, T]) -> T:

@@ -2,7 +2,7 @@
 
 from deepanalyze.audit.chain import Chain
 from deepanalyze.audit.context import Origin, bound, note
-from deepanalyze.audit.deeds import Deed, acting, batch_of_change, changing
+from deepanalyze.audit.deeds import Deed, acting, batch_of_change, change_frees, changing
 from deepanalyze.audit.noted import HeadFile, NotedHead
 from deepanalyze.audit.records import Action, AuditRepository, Entry, Mark, Outcome, Record, Wanted
 from deepanalyze.audit.statements import StatementMode
@@ -28,6 +28,7 @@ __all__ = [
     "acting",
     "batch_of_change",
     "bound",
+    "change_frees",
     "changing",
     "note",
 ]

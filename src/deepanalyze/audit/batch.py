@@ -18,6 +18,7 @@ class Batch:
     writes the same; at its end the entries are durable, or wait again.
 
     Args:
+        written: told how many entries had waited, when all are durable.
         own: makes the entry of the change that the transaction makes, as of then.
     """
 
@@ -26,19 +27,16 @@ class Batch:
         chain: Chain,
         take: Callable[[], list[Waiting]],
         put_back: Callable[[Sequence[Waiting]], None],
+        written: Callable[[int], None],
         own: Callable[[], Entry] | None = None,
     ) -> None:
         self.durable = False
         self._chain = chain
         self._take = take
         self._put_back = put_back
+        self._written = written
         self._own = own
         self._taken: list[Waiting] = []
-
-    @property
-    def size(self) -> int:
-        """How many entries waited for it."""
-        return len(self._taken)
 
     def __enter__(self) -> Self:
         self._taken = self._take()
@@ -51,6 +49,7 @@ class Batch:
             self._put_back(self._taken)
             return
         self.durable = True
+        self._written(len(self._taken))
         for _, future in self._taken:
             if not future.done():
                 future.set_result(None)

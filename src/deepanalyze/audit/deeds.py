@@ -11,7 +11,7 @@ from typing import Any
 
 from deepanalyze.audit.batch import Batch
 from deepanalyze.audit.context import Origin, bound, current_origin, note
-from deepanalyze.audit.records import Action, Entry, ObjectType, Outcome
+from deepanalyze.audit.records import FREEING, Action, Entry, ObjectType, Outcome
 from deepanalyze.audit.trail import AuditTrail
 from deepanalyze.errors import DeepAnalyzeError, PermissionDenied
 
@@ -45,6 +45,11 @@ class Deed:
         """Once it has ended."""
         return _outcome(self.error, failed=self.failed)
 
+    @property
+    def frees(self) -> bool:
+        """Whether it is tried even while the trail cannot be written: with its own record, from the reserve."""
+        return self.action in FREEING
+
     @contextmanager
     def recorded(self) -> Iterator[dict[str, Any]]:
         """Notes what becomes of the block, with the facts that it puts down. Raises InternalError, before it begins,
@@ -52,7 +57,7 @@ class Deed:
         """
         token = _change_under_way.set(self) if self.change else None
         try:
-            if self.change and (origin := current_origin()) is not None:
+            if self.change and not self.frees and (origin := current_origin()) is not None:
                 origin.trail.check()
             yield self.facts
         except BaseException as error:
@@ -113,6 +118,12 @@ def batch_of_change() -> Batch | None:
     """What the transaction that makes the change under way is to write, if there is one."""
     deed, origin = _change_under_way.get(), current_origin()
     return None if deed is None or origin is None else deed.batch(origin)
+
+
+def change_frees() -> bool:
+    """Whether the change under way may use the room that is kept for it."""
+    deed = _change_under_way.get()
+    return deed is not None and deed.frees
 
 
 @asynccontextmanager

@@ -42,6 +42,7 @@ Action = Literal[
 ObjectType = Literal[
     "api_key", "audit_trail", "configuration", "data_source", "encryption_key", "file", "thread", "user"
 ]
+FREEING: frozenset[Action] = frozenset({"cleanup", "delete", "revoke"})  # possible on a full disk, too
 MarkName = Literal["head", "checkpoint"]
 
 
@@ -118,6 +119,9 @@ class AuditRepository(Protocol):
         """In one transaction, beside which there is no other: `extend` makes the records that follow the head, and the
         new head. Returns when they would survive a power cut.
         """
+
+    async def make_room(self) -> None:
+        """Called when what waits would be lost: gives up what is kept free on the disk, if there is still some."""
 
     async def mark(self, name: MarkName) -> Mark | None: ...
 

@@ -69,12 +69,18 @@ class AuditTrail:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Writes what still waits; what cannot be written is told in the log."""
+        """Writes what still waits, at last from the reserve; what cannot be written is told in the log."""
         self._closing.set()
         self._wake.set()
         self._hurry.set()
         if self._writer is not None:
             await self._writer
+        if self._waiting:
+            await self._repository.make_room()
+            while self._waiting and await self._write_some():
+                pass
+        if self._waiting:
+            log.error("audit records are lost with this stop", records=len(self._waiting))
         for entry, _future in self._waiting:
             _log_lost(entry)
         await self.note_head()
@@ -124,7 +130,7 @@ class AuditTrail:
 
     def batch(self, own: Callable[[], Entry] | None = None) -> Batch:
         """What one transaction is to write: what waits (`MAX_BATCH` entries at most), and after it its own."""
-        return Batch(self._chain, self._take, self._put_back, own)
+        return Batch(self._chain, self._take, self._put_back, self._written, own)
 
     def _take(self) -> list[Waiting]:
         taken, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
@@ -142,10 +148,12 @@ class AuditTrail:
         except Exception as error:  # noqa: BLE001 - whatever it is, the entries wait and their callers are told
             self._failed(error)
             return False
-        if self._failure is not None:
-            log.warning("audit trail is written again", waited=batch.size)
-        self._failure = None
         return True
+
+    def _written(self, waited: int) -> None:
+        if self._failure is not None:
+            log.warning("audit trail is written again", waited=waited)
+        self._failure = None
 
     def _failed(self, error: Exception) -> None:
         known = isinstance(error, DeepAnalyzeError)

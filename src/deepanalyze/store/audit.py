@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -47,6 +48,9 @@ class StoredAudit:
 
     async def append(self, extend: Extend) -> None:
         await self._database.write(lambda connection: append(connection, extend))
+
+    async def make_room(self) -> None:
+        await asyncio.to_thread(self._database.reserve.give_up)
 
     async def mark(self, name: MarkName) -> Mark | None:
         return await self._database.read(lambda connection: _mark(connection, name))

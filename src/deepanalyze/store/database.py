@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -13,10 +14,12 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from deepanalyze.store.failures import store_errors
+from deepanalyze.store.reserve import Reserve
 
 T = TypeVar("T")
 
 _CONNECTIONS = 5
+_CHECKED_FOR_S = 5.0
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",  # readers never wait for the writer
     "PRAGMA synchronous = FULL",  # what was answered with success survives a power cut
@@ -60,15 +63,19 @@ class Database:
     A cancelled caller stops waiting, but what was begun is completed, so no transaction is left half-way on a pooled
     connection.
 
+    `reserve`: room on the disk for deletions.
+
     `users_gone`: users deleted since the start, whose requests may still be under way.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reserve: Reserve) -> None:
+        self.reserve = reserve
         self._reader = engine
         self._writer = engine.execution_options(writes=True)
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="store")
         self._write_lock = asyncio.Lock()
         self.users_gone: set[str] = set()
+        self._checked_at = -_CHECKED_FOR_S
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -88,6 +95,13 @@ class Database:
                     return await self._in_thread(self._write, work)
 
         return await self._complete(run())
+
+    async def check(self) -> None:
+        """Raises InternalError when nothing can be written; asked of the disk anew some seconds after it could."""
+        if time.monotonic() - self._checked_at >= _CHECKED_FOR_S:
+            mark = int(time.time()) & 0x7FFFFFFF  # another than before, or SQLite would write nothing
+            await self.write(lambda c: c.exec_driver_sql(f"PRAGMA user_version = {mark}"))
+            self._checked_at = time.monotonic()
 
     async def close(self) -> None:
         """Waits for what cancelled callers left running."""

@@ -34,6 +34,11 @@ def reason(error: BaseException) -> str | None:
     return _REASONS.get(code & _PRIMARY_CODE) if isinstance(code, int) else None
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether `store_errors` raised it for want of room."""
+    return error.__cause__ is not None and reason(error.__cause__) == _REASONS[sqlite3.SQLITE_FULL]
+
+
 @contextmanager
 def store_errors() -> Iterator[None]:
     try:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from deepanalyze.errors import StartupError
@@ -18,6 +18,7 @@ from deepanalyze.store.audit import StoredAudit
 from deepanalyze.store.database import Database, make_engine
 from deepanalyze.store.failures import reason
 from deepanalyze.store.files import StoredFiles
+from deepanalyze.store.reserve import Reserve
 from deepanalyze.store.schema import bring_to_head
 from deepanalyze.store.sources import StoredSources
 from deepanalyze.store.threads import StoredThreads
@@ -32,9 +33,12 @@ class Store:
     files: StoredFiles
     audit: StoredAudit
 
-    async def ping(self) -> None:
-        """Raises when the database cannot be read."""
-        await self.database.read(lambda c: c.execute(text("SELECT version_num FROM alembic_version")))
+    async def ping(self) -> bool:
+        """Whether it takes all changes: while its reserve is used, only deletions. Raises InternalError when it cannot
+        be written.
+        """
+        await self.database.check()
+        return not self.database.reserve.used or await asyncio.to_thread(self.database.reserve.make)
 
 
 @asynccontextmanager
@@ -42,9 +46,10 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
     """Opens the database, making it or bringing it to the newest schema first. Raises StartupError."""
     await asyncio.to_thread(_make_private_file, path)
     engine = make_engine(path)
-    database = Database(engine)
+    database = Database(engine, Reserve(path.with_suffix(".reserve")))
     try:
         await asyncio.to_thread(_prepare, engine, path)
+        await asyncio.to_thread(database.reserve.make)
         yield Store(
             database,
             accounts=StoredAccounts(database),

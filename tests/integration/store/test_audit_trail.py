@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from deepanalyze.accounts import Accounts
 from deepanalyze.audit import (
@@ -423,6 +424,32 @@ async def test_on_a_full_disk_changes_fail_reads_do_not_and_nothing_is_lost(
         trail.check()
     async with AuditTrail(store.audit, CHAIN) as trail:
         assert [r.entry.action for r in (await trail.find(Wanted()))[0]] == ["query", "upload", "query"]
+
+
+async def test_at_the_end_what_waits_is_written_from_what_was_kept_free(store: Store) -> None:
+    class WithReserve(FullDisk):
+        async def make_room(self) -> None:
+            self.full = False
+
+    disk = WithReserve(store)
+    async with AuditTrail(disk, CHAIN) as trail:  # type: ignore[arg-type]
+        for n in range(600):
+            _ = trail.append(entry(n))
+        await disk.tried.wait()
+    assert (await AuditTrail(store.audit, CHAIN).verify()).records == 600
+
+
+async def test_how_many_records_a_stop_lost_is_told(store: Store) -> None:
+    class WithoutReserve(FullDisk):
+        async def make_room(self) -> None:
+            pass
+
+    with capture_logs() as logs:
+        async with AuditTrail(WithoutReserve(store), CHAIN) as trail:  # type: ignore[arg-type]
+            for n in range(3):
+                _ = trail.append(entry(n))
+    assert [each["records"] for each in logs if "with this stop" in each["event"]] == [3]
+    assert len([each for each in logs if each["event"] == "audit record lost"]) == 3
 
 
 def entry(time_ms: int) -> Entry:
