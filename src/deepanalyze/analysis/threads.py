@@ -129,9 +129,8 @@ class Threads:
         return await self._repository.list_messages(thread_id)
 
     async def delete(self, principal: Principal, thread_id: str) -> None:
-        thread = await self._own(
-            principal, thread_id, int(self._clock())
-        )  # no use of it: the disk may be full
+        # Not `get`, which writes: the disk may be full.
+        thread = await self._own(principal, thread_id, int(self._clock()))
         await self._remove(thread.id)
 
     async def working(self, thread_id: str, work: Coroutine[Any, Any, T]) -> T:
