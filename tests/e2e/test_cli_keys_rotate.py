@@ -77,7 +77,7 @@ async def test_without_any_credential_too_the_key_of_the_audit_trail_is_needed(t
     data = tmp_path / "data"
     key_file = data / "keys" / "encryption.key"
     listing = ("users", "list", "--data-dir", str(data))
-    async with open_runtime(Settings(data_dir=data)):
+    async with open_runtime(Settings(data_dir=data), first_key=True):
         pass
     key = key_file.read_text()
     key_file.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -39,6 +40,7 @@ class HeadFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._writing = threading.Lock()  # a thread whose caller was cancelled goes on
 
     def read(self) -> NotedHead | None:
         """Raises InternalError when it cannot be read, or holds something else."""
@@ -54,11 +56,12 @@ class HeadFile:
     def write(self, head: NotedHead) -> None:
         """Replaces the one before as a whole. Raises OSError."""
         part = self._path.with_name(f".{self._path.name}.part")
-        with open(part, "w", opener=_private) as file:
-            file.write(f"{head}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._path)
+        with self._writing:
+            with open(part, "w", opener=_private) as file:
+                file.write(f"{head}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._path)
 
 
 def _private(path: str, flags: int) -> int:
