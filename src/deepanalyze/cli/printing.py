@@ -9,10 +9,15 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
 from deepanalyze.cli.plain import plain
+
+_LONGEST_WHOLE = 40
+_ANY_WIDTH = 100_000
 
 
 class Terminal(Console):
@@ -42,10 +47,16 @@ def table(
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for index, name in enumerate(head):
         numeric = all(isinstance(row[index], int | float | None) for row in rows)
-        shown.add_column(Text(plain(name)), justify="right" if numeric else "left", overflow="fold")
+        # Ids and names are there to be copied: they stay whole, and a narrow terminal breaks the line instead.
+        short = all(len(_cell(row[index])) <= _LONGEST_WHOLE for row in rows)
+        shown.add_column(
+            Text(plain(name)), justify="right" if numeric else "left", overflow="fold", no_wrap=short
+        )
     for row in rows:
         shown.add_row(*(_cell(value) for value in row))
-    console.print(shown)
+    least = Measurement.get(console, console.options.update(width=_ANY_WIDTH), shown).minimum
+    wide = console.options.update(width=max(console.width, least + 3 * len(head)))
+    console.print(Segments(console.render(shown, wide)), soft_wrap=True, end="")
 
 
 def _cell(value: Any) -> Text:
