@@ -33,7 +33,7 @@ async def demo_server(sample_data: Any) -> Any:
             await register(client, sample_data.postgres_config, sample_data.blob_config)
         postgres = sample_data.postgres_config
         yield {
-            "PATH": os.environ["PATH"],
+            "PATH": os.environ.get("PATH", os.defpath),
             "URL": server.url,
             "KEY": server.admin_key,
             "PGHOST": str(postgres["host"]),
