@@ -73,7 +73,7 @@ async def _serve(mode: str, directory: Path) -> None:
 @asynccontextmanager
 async def _ours(left_out: tuple[type, ...], directory: Path) -> AsyncIterator[tuple[FastAPI, str]]:
     settings = Settings(data_dir=directory, requests_per_minute=10**6)
-    async with open_runtime(settings) as runtime:
+    async with open_runtime(settings, first_key=True) as runtime:
         key = runtime.new_admin_key or ""
         app = create_app(runtime)
         await _leave_out(app, left_out, runtime, key)
