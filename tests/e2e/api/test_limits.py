@@ -58,7 +58,7 @@ async def test_a_crowd_of_one_user_keeps_no_other_waiting_and_has_an_end(models:
         ada, bob = await server.user("ada"), await server.user("bob")
         async with server.client(ada) as client, asyncio.TaskGroup() as group:
             crowd = [group.create_task(ask(client)) for _ in range(5)]
-            await until(lambda: sum(task.done() for task in crowd) == 3)
+            await until(lambda: sum(task.done() for task in crowd) == 3 and len(models.requests) == 1)
             refused = [task.result() for task in crowd if task.done()]
             assert {code_of(answer) for answer in refused} == {(429, "rate_limited")}
             assert "2 of your analyses run or wait" in refused[0].json()["error"]["message"]
