@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import TracebackType
@@ -56,7 +55,7 @@ class Analyses:
         slots = FairSlots(self._limits.max_running, per_user=self._limits.max_running_per_user)
         self._tools = Tools(analyst, threads, repository, slots, telemetry or Telemetry(), clock)
         self._lines: dict[str, ThreadLine] = {}
-        self._starting: Counter[str] = Counter()  # analyses that are not in a line yet, by user
+        self._starting: list[str] = []  # the users of analyses that are not in a line yet
         self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -81,12 +80,11 @@ class Analyses:
         """
         user_id = request.principal.user_id
         self._check_queue(user_id)
-        self._starting[user_id] += 1
+        self._starting.append(user_id)
         try:
             return await self._started(request)
         finally:
-            self._starting[user_id] -= 1
-            self._starting += Counter()  # drops those at 0
+            self._starting.remove(user_id)
 
     async def _started(self, request: AnalysisRequest) -> Job:
         thread = await self._threads.open(request.principal, request.thread_id)
@@ -139,7 +137,7 @@ class Analyses:
         limits = self._limits
         at_once = limits.max_running_per_user + limits.max_queued_per_user
         jobs = (job for line in self._lines.values() for job in line.jobs)
-        own = self._starting[user_id] + sum(job.user_id == user_id for job in jobs)
+        own = self._starting.count(user_id) + sum(job.user_id == user_id for job in jobs)
         if own >= at_once:
             raise RateLimited(
                 f"{own} of your analyses run or wait, and no more than {at_once} may (max_analyses_per_user, "
