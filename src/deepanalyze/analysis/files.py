@@ -107,6 +107,9 @@ class Files:
 
     async def delete(self, principal: Principal, file_id: str) -> None:
         file = await self.get(principal, file_id)
+        await asyncio.shield(self._delete(file))  # wholly, also when the client goes away
+
+    async def _delete(self, file: UploadedFile) -> None:
         with changing("delete", "file", file.id, filename=file.filename):
             await self._repository.delete_file(file.id)
         await asyncio.to_thread(self._path(file.id).unlink, missing_ok=True)
