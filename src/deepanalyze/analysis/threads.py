@@ -131,7 +131,7 @@ class Threads:
     async def delete(self, principal: Principal, thread_id: str) -> None:
         # Not `get`, which writes: the disk may be full.
         thread = await self._own(principal, thread_id, int(self._clock()))
-        await self._remove(thread.id)
+        await asyncio.shield(self._remove(thread.id))  # wholly, also when the client goes away
 
     async def working(self, thread_id: str, work: Coroutine[Any, Any, T]) -> T:
         """What the work on the thread's files returns. Raises Cancelled when the thread is deleted meanwhile."""
