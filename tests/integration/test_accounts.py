@@ -15,6 +15,7 @@ from deepanalyze.errors import (
 )
 from deepanalyze.store import Store, open_store
 from deepanalyze.store.accounts import StoredAccounts
+from deepanalyze.store.found_keys import FoundKeys
 
 CONFIGURED = "configured-admin-key-0123456789"
 
@@ -169,7 +170,7 @@ async def test_a_store_that_cannot_be_written_keeps_nobody_out(store: Store) -> 
         async def touch_key(self, key_id: str, at: int) -> None:
             raise InternalError("the server's store failed: the disk is full; nothing was changed")
 
-    accounts = Accounts(OnAFullDisk(store.database))
+    accounts = Accounts(OnAFullDisk(store.database, FoundKeys(store.database)))
     user = await accounts.create_user("ada")
     stored, key = await accounts.create_key(user.id, "laptop")
     with capture_logs() as logs:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
@@ -12,9 +12,12 @@ from deepanalyze.errors import AlreadyExists, NotFound
 from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists
+from deepanalyze.store.found_keys import FoundKeys
 from deepanalyze.store.models import api_keys, data_sources, files, threads, users
 
-# Made once: every request runs it.
+T = TypeVar("T")
+
+# Made once: it runs often.
 _OF_DIGEST = (
     select(api_keys, users).join_from(api_keys, users).where(api_keys.c.digest == bindparam("digest"))
 )
@@ -23,8 +26,9 @@ _OF_DIGEST = (
 class StoredAccounts:
     """Implements `deepanalyze.accounts.AccountRepository`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, found_keys: FoundKeys) -> None:
         self._database = database
+        self._found_keys = found_keys
 
     async def add_user(self, user: User, key: ApiKey | None = None) -> None:
         def work(connection: Connection) -> None:
@@ -34,7 +38,7 @@ class StoredAccounts:
             if key is not None:
                 connection.execute(insert(api_keys).values(asdict(key)))
 
-        await commit_change(self._database, work)
+        await commit_change(self._database, self._forgetting(work))
 
     def check_changeable(self, user_id: str) -> None:
         """Every stored user is."""
@@ -60,7 +64,7 @@ class StoredAccounts:
                 connection.execute(update(users).where(users.c.id == user_id).values(changes))
             return _existing(connection, user_id)
 
-        return await commit_change(self._database, work)
+        return await commit_change(self._database, self._forgetting(work))
 
     async def belongings(self, user_id: str) -> Belongings:
         return await self._database.read(lambda c: _belongings(c, user_id))
@@ -75,7 +79,7 @@ class StoredAccounts:
             return found
 
         try:
-            return await commit_change(self._database, work)
+            return await commit_change(self._database, self._forgetting(work))
         except Exception:
             self._database.users_gone.discard(user_id)
             raise
@@ -95,14 +99,14 @@ class StoredAccounts:
             with already_exists(f"the API key {key.id!r}"):
                 connection.execute(insert(api_keys).values(asdict(key)))
 
-        await commit_change(self._database, work)
+        await commit_change(self._database, self._forgetting(work))
 
     async def find_key(self, digest: str) -> tuple[ApiKey, User] | None:
         def work(connection: Connection) -> tuple[ApiKey, User] | None:
             row = connection.execute(_OF_DIGEST, {"digest": digest}).one_or_none()
             return None if row is None else (_key(_part(row, api_keys)), _user(_part(row, users)))
 
-        return await self._database.read(work)
+        return await self._found_keys.find(digest, work)
 
     async def get_key(self, key_id: str) -> ApiKey | None:
         query = select(api_keys).where(api_keys.c.id == key_id)
@@ -128,11 +132,18 @@ class StoredAccounts:
             )
             return known is not None
 
-        return await commit_change(self._database, work)
+        return await commit_change(self._database, self._forgetting(work))
 
     async def touch_key(self, key_id: str, at: int) -> None:
         change = update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=at)
-        await self._database.write(lambda c: c.execute(change))
+        await self._database.write(self._forgetting(lambda c: c.execute(change)))
+
+    def _forgetting(self, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+        def both(connection: Connection) -> T:
+            self._database.when_ended(self._found_keys.forget)
+            return work(connection)
+
+        return both
 
     async def _one_user(self, condition: ColumnElement[bool]) -> User | None:
         query = select(users).where(condition)

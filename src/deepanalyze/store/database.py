@@ -75,6 +75,7 @@ class Database:
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="store")
         self._write_lock = asyncio.Lock()
         self.users_gone: set[str] = set()
+        self._when_ended: list[Callable[[], None]] = []
         self._checked_at = -_CHECKED_FOR_S
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -92,9 +93,19 @@ class Database:
         async def run() -> T:
             with around or nullcontext():
                 async with self._write_lock:
-                    return await self._in_thread(self._write, work)
+                    try:
+                        return await self._in_thread(self._write, work)
+                    finally:
+                        while self._when_ended:
+                            self._when_ended.pop()()
 
         return await self._complete(run())
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Only within the `work` of a write: `call` follows on the event loop when its transaction has ended, either
+        way, and before anyone learns of it.
+        """
+        self._when_ended.append(call)
 
     async def check(self) -> None:
         """Raises InternalError when nothing can be written; asked of the disk anew some seconds after it could."""

@@ -11,6 +11,7 @@ from deepanalyze.errors import AlreadyExists, NotFound, Stale
 from deepanalyze.store.changes import commit_change
 from deepanalyze.store.database import Database
 from deepanalyze.store.failures import already_exists, check_owner
+from deepanalyze.store.found_keys import FoundKeys
 from deepanalyze.store.granting import forget_source
 from deepanalyze.store.models import data_sources
 
@@ -18,8 +19,9 @@ from deepanalyze.store.models import data_sources
 class StoredSources:
     """Implements `deepanalyze.datasources.repository.ConfigRepository`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, found_keys: FoundKeys) -> None:
         self._database = database
+        self._found_keys = found_keys
 
     async def list(self) -> Sequence[StoredSource]:
         query = select(data_sources).order_by(data_sources.c.created_at, data_sources.c.id)
@@ -29,7 +31,7 @@ class StoredSources:
         def work(connection: Connection) -> None:
             check_owner(self._database.users_gone, source.created_by)
             _check_free(connection, source, known=False)
-            forget_source(connection, source.id)  # granted while the one before was being deleted
+            self._take_grants(connection, source.id)  # granted while the one before was being deleted
             with already_exists(f"a data source {source.name!r} ({source.id})", param="name"):
                 connection.execute(insert(data_sources).values(_values(source)))
 
@@ -61,11 +63,15 @@ class StoredSources:
         """With the grants and the narrowings of keys that name it."""
 
         def work(connection: Connection) -> bool:
-            forget_source(connection, source_id)
+            self._take_grants(connection, source_id)
             removal = delete(data_sources).where(data_sources.c.id == source_id)
             return connection.execute(removal).rowcount > 0
 
         return await commit_change(self._database, work)
+
+    def _take_grants(self, connection: Connection, source_id: str) -> None:
+        if forget_source(connection, source_id):
+            self._database.when_ended(self._found_keys.forget)
 
 
 def _check_free(connection: Connection, source: StoredSource, *, known: bool) -> None:

@@ -18,6 +18,7 @@ from deepanalyze.store.audit import StoredAudit
 from deepanalyze.store.database import Database, make_engine
 from deepanalyze.store.failures import reason
 from deepanalyze.store.files import StoredFiles
+from deepanalyze.store.found_keys import FoundKeys
 from deepanalyze.store.reserve import Reserve
 from deepanalyze.store.schema import bring_to_head
 from deepanalyze.store.sources import StoredSources
@@ -50,10 +51,11 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
     try:
         await asyncio.to_thread(_prepare, engine, path)
         await asyncio.to_thread(database.reserve.make)
+        found_keys = FoundKeys(database)
         yield Store(
             database,
-            accounts=StoredAccounts(database),
-            sources=StoredSources(database),
+            accounts=StoredAccounts(database, found_keys),
+            sources=StoredSources(database, found_keys),
             threads=StoredThreads(database),
             files=StoredFiles(database),
             audit=StoredAudit(database),
