@@ -58,6 +58,33 @@ async def test_output_comes_in_order_with_tables_as_text_and_errors_without_colo
     assert positions == sorted(positions)
 
 
+async def test_a_traceback_shows_the_codes_own_lines_and_where_the_libraries_failed(desk: Desk) -> None:
+    result = await desk.run(
+        "import pandas as pd\n"
+        "def wanted(frame):\n"
+        "    return frame.groupby('a').agg(lambda part: part['none'])\n"
+        "try:\n"
+        "    wanted(pd.DataFrame({'a': [1], 'b': [2]}))\n"
+        "except Exception as error:\n"
+        "    raise RuntimeError('as it was raised') from error"
+    )
+    assert "----> 3     return frame.groupby('a').agg(lambda part: part['none'])" in result.output
+    assert "\nFile pandas/core/groupby/" in result.output
+    assert "more frames …" in result.output
+    assert "direct cause of the following exception" in result.output
+    assert result.output.rstrip().endswith("RuntimeError: as it was raised")
+    assert "site-packages" not in result.output
+    assert len(result.output) < 2_500
+
+
+async def test_a_traceback_of_the_workspaces_own_modules_is_whole(desk: Desk) -> None:
+    lines = "".join(f"def f{n}():\n    return f{n + 1}()\n" for n in range(6)) + "def f6():\n    1 / 0\n"
+    result = await desk.run(f"open('steps.py', 'w').write({lines!r})\nimport steps\nsteps.f0()")
+    for n in range(6):
+        assert f"return f{n + 1}()" in result.output
+    await desk.run("import os\nos.unlink('steps.py')")
+
+
 async def test_what_child_processes_print_is_part_of_the_block(desk: Desk) -> None:
     result = await desk.run(
         "import os, subprocess\nsubprocess.run(['echo', 'from echo'])\n"

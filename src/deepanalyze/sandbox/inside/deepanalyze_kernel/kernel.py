@@ -15,7 +15,7 @@ from ipykernel.kernelapp import IPKernelApp
 from jupyter_client.session import Session
 from traitlets.config import Config
 
-from . import display, fonts, libraries, loading
+from . import display, fonts, libraries, loading, tracebacks
 from .bounds import BoundedStream, bounded
 from .figures import Figures
 
@@ -108,6 +108,7 @@ def _prepare(kernel: Any, workspace: Path, output_bytes: int) -> None:
         stream.limit = output_bytes
         stream.forget_original()
     display.text_only(shell, figures)
+    tracebacks.shorten(shell)
     shell.user_ns["load"] = loading.load
     libraries.watch_imports(figures)
 
