@@ -12,6 +12,7 @@ from deepanalyze.datasources.repository import StoredSource
 from deepanalyze.datasources.rotation import Rotated, rotate_secrets
 from deepanalyze.errors import ConfigurationError
 from deepanalyze.store import Store, open_store
+from deepanalyze.store.found_keys import FoundKeys
 from deepanalyze.store.sources import StoredSources
 
 OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
@@ -53,7 +54,7 @@ class Interrupted(Exception):
 
 class StopsAfter(StoredSources):
     def __init__(self, store: Store, updates: int) -> None:
-        super().__init__(store.database)
+        super().__init__(store.database, FoundKeys(store.database))
         self.left = updates
 
     async def update(self, source: StoredSource, *, expected_version: int) -> None:
