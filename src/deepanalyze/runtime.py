@@ -308,6 +308,8 @@ def loop_limits(settings: Settings) -> LoopLimits:
     return LoopLimits(
         max_rounds=settings.max_rounds,
         max_analysis_s=settings.max_analysis_s,
+        max_analysis_tokens=settings.max_analysis_tokens,
+        max_analysis_cost=settings.max_analysis_cost,
         code_timeout_s=settings.code_timeout_s,
     )
 

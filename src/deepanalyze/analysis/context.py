@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from deepanalyze.analysis.budget import CHARS_PER_TOKEN
 from deepanalyze.analysis.conversation import Turn
 
-_CHARS_PER_TOKEN = 3  # on the safe side: prose has about four, code and numbers about three
 _SHARE_FOR_TURNS = 0.7  # the rest is for the system prompt, the data section and the reply
 _SHORT = 200
 _LEFT_OUT = "[left out here: the conversation is longer than the model's context]"
@@ -20,7 +20,7 @@ def fit(turns: Sequence[Turn], context_tokens: int | None) -> list[Turn]:
     """
     if context_tokens is None:
         return list(turns)
-    excess = sum(len(t.text) for t in turns) - int(context_tokens * _CHARS_PER_TOKEN * _SHARE_FOR_TURNS)
+    excess = sum(len(t.text) for t in turns) - int(context_tokens * CHARS_PER_TOKEN * _SHARE_FOR_TURNS)
     asked = max((i for i, t in enumerate(turns) if t.role == "user"), default=0)
     fitted = list(turns)
     outputs = [i for i, t in enumerate(turns[:-1]) if t.role == "execute"]

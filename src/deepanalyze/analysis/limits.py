@@ -11,6 +11,10 @@ class LoopLimits:
 
     max_rounds: int = 30
     max_analysis_s: float = 60 * 60
+    max_analysis_tokens: int = 2_000_000
+    """Read and written, of all model calls; 0 for no limit."""
+    max_analysis_cost: float = 0
+    """In the currency of the models' prices; 0 for no limit."""
     code_timeout_s: float = 120
     max_output_chars: int = 12_000
     """What the model (and the answer's text) gets of one block's output: its head and its tail."""

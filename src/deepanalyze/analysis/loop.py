@@ -7,23 +7,25 @@ its events.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Literal
 
 from deepanalyze.access import SourceAccess
+from deepanalyze.analysis.budget import Budget
 from deepanalyze.analysis.conversation import Conversation, Turn
 from deepanalyze.analysis.events import Code, Event, Finished, Status, Text
 from deepanalyze.analysis.execution import CodeRunner, Executed
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.gathering import Gathering
 from deepanalyze.analysis.limits import LoopLimits
-from deepanalyze.analysis.models.base import ModelCatalog, ModelClient, TokenUsage
+from deepanalyze.analysis.models.base import ModelCatalog, ModelClient
 from deepanalyze.analysis.records import ThreadRecord
+from deepanalyze.analysis.repetition import Repeated, Repetition
 from deepanalyze.analysis.request import AnalysisRequest
 from deepanalyze.analysis.round import Round
-from deepanalyze.analysis.transcript import truncation_notice
+from deepanalyze.analysis.transcript import best_answer, stopped_notice, truncation_notice
 from deepanalyze.errors import ModelUnavailable
 from deepanalyze.sandbox.pool import KernelPool
 from deepanalyze.telemetry import Telemetry
@@ -34,12 +36,9 @@ _GO_ON = (
     "Go on with a <Code> block, or give the <Answer>.]"
 )
 _EMPTY = "[Your reply was empty. Go on with a <Code> block, or give the <Answer>.]"
-_REPEATED = (
-    "[You have run exactly this code before, with exactly this output. Running it again changes nothing: "
-    "try something else, or give the <Answer> with what you know.]"
+_ANSWER_NOW = (
+    "[The analysis ends here, {why}. No more code will be run. Give the <Answer> now, with what you know.]"
 )
-_LAST_ROUND = "[This was the last code block that could be run. Give the <Answer> now, with what you know.]"
-_MAX_SAME = 3
 
 
 class Analyst:
@@ -89,7 +88,11 @@ class Analyst:
 
 
 class Analysis:
-    """One run of the loop, from the request to `Finished`."""
+    """One run of the loop, from the request to `Finished`.
+
+    Where a limit is reached, the model is asked once more for an answer with what it knows; when that fails, too, the
+    answer is made of what was found last.
+    """
 
     def __init__(
         self,
@@ -107,16 +110,15 @@ class Analysis:
         self._limits = limits
         self._telemetry = telemetry
         self._turns = list(request.turns)
-        self._usage = TokenUsage()
-        self._rounds = 0
+        self._budget = Budget(limits, request.options.max_tokens, now=_now())
+        self._repetition = Repetition()
         self._nudges = 0
         self._over_quota = False
-        self._seen: Counter[tuple[str, str]] = Counter()
+        self._last_output = ""
+        self._last_call_because: str | None = None
         self._ending: Literal["stop", "length"] | None = None
-        self._deadline = 0.0
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        self._deadline = asyncio.get_running_loop().time() + self._limits.max_analysis_s
         if self._request.references or self._request.files:
             self._runner.warm()
         async with aclosing(self._gathering.events()) as fetches:
@@ -129,84 +131,129 @@ class Analysis:
                 async for event in events:
                     yield event
         made = tuple(self._runner.files.values())
-        yield Finished(self._ending, self._usage, made, fetched=self._gathering.fetched)
+        yield Finished(self._ending, self._budget.usage, made, fetched=self._gathering.fetched)
 
     async def _round(self) -> AsyncGenerator[Event, None]:
-        self._rounds += 1
-        yield Status("asking the model", {"model": self._model.id, "round": self._rounds})
+        self._budget.rounds += 1
+        yield Status("asking the model", {"model": self._model.id, "round": self._budget.rounds})
+        is_last = self._last_call_because is not None
         call = Round(
             self._model,
-            deadline=self._deadline,
+            deadline=self._budget.deadline(last=is_last),
             drain_s=self._limits.drain_s,
-            on_code=self._runner.warm,
+            max_chars=self._budget.max_reply_chars,
+            on_code=_nothing if is_last else self._runner.warm,
             telemetry=self._telemetry,
         )
         conversation = Conversation(tuple(self._turns), self._gathering.files)
-        async with aclosing(call.events(conversation, self._request.options)) as texts:
-            async for text in texts:
-                yield text
-        self._usage += call.usage
+        options = replace(self._request.options, max_tokens=self._budget.output_tokens_left)
+        try:
+            async with aclosing(call.events(conversation, options)) as texts:
+                async for text in texts:
+                    yield text
+        except ModelUnavailable as error:
+            if not is_last:
+                raise
+            yield Status(f"no last answer: {error.message}", {"round": self._budget.rounds})
+        self._budget.spend(
+            call.usage,
+            read_chars=sum(len(turn.text) for turn in self._turns),
+            written_chars=len(call.reply.text),
+            prices=self._model.prices,
+        )
         if not call.reply.empty:
             self._turns.append(Turn("assistant", call.reply.text))
-        if call.wants_code:
+        if call.wants_code and not is_last:
             yield Code(self._runner.blocks + 1, call.reply.code or "")
         for event in await self._follow(call):
             yield event
 
     async def _follow(self, call: Round) -> Sequence[Event]:
         """Does what the reply asks for, and decides whether the analysis goes on."""
+        if self._last_call_because is not None:
+            cut_off = call.out_of_time and "<Answer>" not in call.reply.text
+            return self._ended(None if cut_off else call.reply.answer, self._last_call_because)
         if call.out_of_time:
-            return self._stopped(f"after {self._limits.max_analysis_s:g} s (max_analysis_s)")
+            return self._close(self._budget.time_is_up())
         if call.reply.code is not None:
             return await self._run(call.reply.code)
         if call.finish_reason == "length":
             self._ending = "length"
-            return [Status("the reply was cut off at the model's token limit", {"round": self._rounds})]
+            return [Status("the reply was cut off at the model's token limit", self._in_round())]
         if call.reply.answer is not None:
             self._ending = "stop"
             return []
         return self._nudge(_EMPTY if call.reply.empty else _GO_ON)
 
     async def _run(self, code: str) -> Sequence[Event]:
-        left_s = self._deadline - asyncio.get_running_loop().time()
+        left_s = self._budget.deadline(last=False) - _now()
         executed = await self._runner.run(code, timeout_s=max(0.1, min(self._limits.code_timeout_s, left_s)))
         self._nudges = 0
-        self._turns.append(Turn("execute", "\n".join([executed.output, *self._notes(code, executed)])))
-        events = list(executed.events())
-        if self._seen[code, executed.output] >= _MAX_SAME:
-            events += self._stopped(f"after the same code had given the same output {_MAX_SAME} times")
-        elif executed.over_quota and self._over_quota:
-            events += self._stopped(
+        self._last_output = executed.output
+        repeated = self._repetition.look(code, executed.result.output)
+        notes = [repeated.note] if repeated.note else []
+        if executed.files:
+            notes.insert(0, f"[Saved for the user: {', '.join(file.name for file in executed.files)}]")
+        self._turns.append(Turn("execute", "\n".join([executed.output, *notes])))
+        return [*executed.events(), *self._go_on_or_close(repeated, executed)]
+
+    def _go_on_or_close(self, repeated: Repeated, executed: Executed) -> Sequence[Event]:
+        was_over_quota, self._over_quota = self._over_quota, executed.over_quota
+        if repeated.why:
+            return self._close(repeated.why)
+        if was_over_quota and executed.over_quota:
+            return self._close(
                 "because your files take more than you may keep (max_workspace_bytes_per_user)"
             )
-        elif self._rounds >= self._limits.max_rounds:
-            events += self._stopped(f"after {self._rounds} rounds (max_rounds)")
-        self._over_quota = executed.over_quota
-        return events
-
-    def _notes(self, code: str, executed: Executed) -> Iterator[str]:
-        """What the model is told below a block's output."""
-        if executed.files:
-            yield f"[Saved for the user: {', '.join(file.name for file in executed.files)}]"
-        self._seen[code, executed.output] += 1
-        if self._seen[code, executed.output] > 1:
-            yield _REPEATED
-        if self._rounds == self._limits.max_rounds - 1:
-            yield _LAST_ROUND
+        if why := self._budget.used_up(_now()):
+            return self._ended(None, why)
+        if why := self._budget.nearly_used_up(_now()):
+            return self._close(why)
+        return []
 
     def _nudge(self, note: str) -> Sequence[Event]:
         self._nudges += 1
-        if self._nudges > self._limits.max_nudges or self._rounds >= self._limits.max_rounds:
+        if self._nudges > self._limits.max_nudges:
+            why = f"after the model had stopped {self._nudges} times without code or an answer"
+            if self._runner.blocks:
+                return self._ended(None, why)
             raise ModelUnavailable(
                 f"model '{self._model.id}' stopped {self._nudges} times without code or an answer; "
                 "ask again, or use another model"
             )
+        if used_up := self._budget.used_up(_now()):
+            return self._ended(None, used_up)
         self._turns.append(Turn("execute", note))
-        return [Status("the reply had neither code nor an answer; asking again", {"round": self._rounds})]
+        return [Status("the reply had neither code nor an answer; asking again", self._in_round())]
 
-    def _stopped(self, why: str) -> Sequence[Event]:
-        self._ending = "length"
+    def _close(self, why: str) -> Sequence[Event]:
+        """The next model call is the last one, where there can be one."""
+        if self._budget.used_up(_now()):
+            return self._ended(None, why)
+        self._last_call_because = why
+        note = _ANSWER_NOW.format(why=why)
+        if self._turns[-1].role == "execute":
+            note = f"{self._turns.pop().text}\n{note}"
+        self._turns.append(Turn("execute", note))
         return [
-            Status(f"stopped {why}", {"round": self._rounds}),
-            Text(f"\n\n*The analysis was stopped {why}; it has no final answer.*\n"),
+            Status(f"stopped {why}; asking for an answer with what is known", self._in_round()),
+            Text(stopped_notice(why)),
         ]
+
+    def _ended(self, answer: str | None, why: str) -> Sequence[Event]:
+        self._ending = "length"
+        if answer is not None:
+            return []
+        status = Status(f"stopped {why}; the model gave no answer", self._in_round())
+        return [status, Text(best_answer(why, self._turns, self._last_output))]
+
+    def _in_round(self) -> dict[str, int]:
+        return {"round": self._budget.rounds}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _nothing() -> None:
+    """No code will be run, so no kernel needs to be there."""

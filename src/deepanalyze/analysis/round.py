@@ -20,6 +20,7 @@ class Round:
 
     Args:
         deadline: when the analysis has to end, by the event loop's clock.
+        max_chars: where a reply that goes on and on is cut off, as at the model's own token limit.
         drain_s: how long the end of a complete reply is awaited, for what it cost.
         on_code: called once when the reply begins to write code.
     """
@@ -30,6 +31,7 @@ class Round:
         *,
         deadline: float,
         drain_s: float,
+        max_chars: int | None = None,
         on_code: Callable[[], None],
         telemetry: Telemetry,
     ) -> None:
@@ -40,6 +42,7 @@ class Round:
         self._model = model
         self._deadline = deadline
         self._drain_s = drain_s
+        self._chars_left = max_chars
         self._on_code = on_code
         self._telemetry = telemetry
         self._reader = ReplyReader()
@@ -77,7 +80,7 @@ class Round:
             while chunk := await self._next(chunks):
                 if shown := self._take(chunk):
                     yield Text(shown)
-                if self._reader.overrun:
+                if self._reader.overrun or self._is_too_long(chunk):
                     break
         if rest := self._reader.finish("length" if self.out_of_time else self.finish_reason):
             yield Text(rest)
@@ -92,6 +95,15 @@ class Round:
         except TimeoutError:
             self.out_of_time = not self._reader.complete
             return None
+
+    def _is_too_long(self, chunk: Chunk) -> bool:
+        if self._chars_left is None or self._reader.complete:
+            return False
+        self._chars_left -= len(chunk.text)
+        if self._chars_left >= 0:
+            return False
+        self.finish_reason = "length"
+        return True
 
     def _take(self, chunk: Chunk) -> str:
         self.usage += chunk.usage or TokenUsage()

@@ -8,9 +8,12 @@ from urllib.parse import quote
 
 from deepanalyze.analysis.conversation import Turn
 from deepanalyze.analysis.fences import fenced, fences
-from deepanalyze.analysis.protocol import Piece, pieces, spoken
+from deepanalyze.analysis.limits import head_and_tail
+from deepanalyze.analysis.protocol import Piece, blocks, pieces, spoken
 from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.workspace import WorkspaceFile
+
+_MAX_LAST_OUTPUT = 4_000
 
 
 def execute_block(output: str) -> str:
@@ -42,6 +45,37 @@ def _cut(file: FetchedFile) -> str:
         f"`{file.file}` holds only the first {kept} rows of source '{file.name}' "
         f"(the limit was max_rows = {kept}; raise it to get more)"
     )
+
+
+def stopped_notice(why: str) -> str:
+    """Stands before an answer that the model was asked for when a limit was reached."""
+    return f"\n\n*The analysis was stopped {why}; what follows rests on what was known by then.*\n\n"
+
+
+def best_answer(why: str, turns: Sequence[Turn], last_output: str) -> str:
+    """The answer of an analysis whose model gave none: what it understood last, and the last output."""
+    found = [f"*The analysis was stopped {why}; the model gave no final answer.*"]
+    if understood := _last_understood(turns):
+        found.append(f"What it had understood last:\n\n{understood}")
+    if last_output:
+        output = head_and_tail(last_output.replace("</Answer>", "&lt;/Answer>"), _MAX_LAST_OUTPUT)
+        found.append(f"The last output of its code:\n\n{fenced(output)}")
+    return "\n<Answer>\n" + "\n\n".join(found) + "\n</Answer>\n"
+
+
+def _last_understood(turns: Sequence[Turn]) -> str | None:
+    """Of the answer under way: what stands before the newest question belongs to another."""
+    for turn in reversed(turns):
+        if turn.role == "user":
+            return None
+        told = (
+            [b.text.strip() for b in blocks(turn.text) if b.tag == "Understand"]
+            if turn.role == "assistant"
+            else []
+        )
+        if any(told):
+            return [text for text in told if text][-1].replace("</Answer>", "&lt;/Answer>")
+    return None
 
 
 def turns_of(text: str) -> list[Turn]:

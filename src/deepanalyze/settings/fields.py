@@ -80,6 +80,14 @@ class ModelConfig(BaseModel):
     )
     context_tokens: int | None = Field(default=None, gt=0, description="length of its context, where known")
     temperature: float | None = Field(default=None, ge=0, le=2, description="used where a request sets none")
+    input_price: float | None = Field(
+        default=None,
+        ge=0,
+        description="of a million tokens that it reads, in any currency; for `max_analysis_cost`",
+    )
+    output_price: float | None = Field(
+        default=None, ge=0, description="of a million tokens that it writes, in the same currency"
+    )
     extra_body: dict[str, Any] = Field(
         default_factory=dict, repr=False, description="further fields of every request to this model"
     )
@@ -250,6 +258,17 @@ class Settings(BaseSettings):
     )
     max_rounds: int = Field(default=30, ge=1, description="model calls in one analysis")
     max_analysis_s: Seconds = Field(default=60 * 60, description="wall time of one analysis")
+    max_analysis_tokens: int = Field(
+        default=2_000_000,
+        ge=0,
+        description="tokens that the model reads and writes in one analysis, over all its calls; 0: no limit",
+    )
+    max_analysis_cost: float = Field(
+        default=0,
+        ge=0,
+        description="what one analysis may cost, in the currency of the models' `input_price` and `output_price`; "
+        "0: no limit",
+    )
     requests_per_minute: int = Field(
         default=1200,
         ge=0,

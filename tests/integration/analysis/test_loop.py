@@ -107,31 +107,6 @@ async def test_what_a_model_makes_up_after_its_code_is_not_shown(desk: Desk, ser
     assert "7" not in str(server.messages(2))
 
 
-async def test_the_last_round_is_told_and_the_cap_ends_it(
-    tmp_path: Path, server: ModelServer, sandbox: Sandbox
-) -> None:
-    server.say(*(code(f"print({n})") for n in range(3)))
-    async with open_desk(tmp_path, server, sandbox, limits=LoopLimits(max_rounds=3)) as desk:
-        answer = await desk.ask()
-    assert answer.finished.finish_reason == "length"
-    assert "max_rounds" in answer.text
-    assert len(server.requests) == 3
-    assert "last code block" not in server.messages(1)[-1]["content"]
-    assert "last code block" in server.messages(2)[-1]["content"]
-
-
-async def test_time_is_up_while_the_model_writes(
-    tmp_path: Path, server: ModelServer, sandbox: Sandbox
-) -> None:
-    server.say(Reply("<Analyze>so slow", hang_after=1))
-    async with open_desk(tmp_path, server, sandbox, limits=LoopLimits(max_analysis_s=0.3)) as desk:
-        answer = await desk.ask()
-        await server.left.wait()
-    assert answer.finished.finish_reason == "length"
-    assert answer.text.startswith("<Analyze")
-    assert "0.3 s (max_analysis_s)" in answer.text
-
-
 async def test_code_that_takes_too_long_is_stopped_and_told(
     tmp_path: Path, server: ModelServer, sandbox: Sandbox
 ) -> None:
@@ -153,16 +128,6 @@ async def test_a_model_gets_the_head_and_the_tail_of_long_output(
     assert told.startswith("A" * 200 + "\n")
     assert told.endswith("Z" * 100)
     assert len(answer.of(Execute)[0].output) > 10_000
-
-
-async def test_code_that_repeats_itself_is_told_once_then_ended(desk: Desk, server: ModelServer) -> None:
-    server.say(*[code("print(1)")] * 5)
-    answer = await desk.ask()
-    assert len(server.requests) == 3
-    assert "exactly this code" not in server.messages(1)[-1]["content"]
-    assert "exactly this code" in server.messages(2)[-1]["content"]
-    assert answer.finished.finish_reason == "length"
-    assert "same output 3 times" in answer.text
 
 
 async def test_a_reply_without_code_or_answer_is_asked_to_go_on(desk: Desk, server: ModelServer) -> None:

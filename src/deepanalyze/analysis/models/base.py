@@ -25,6 +25,18 @@ class TokenUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """Of a million tokens each, in whatever currency."""
+
+    input_per_million: float
+    output_per_million: float
+
+    def cost(self, usage: TokenUsage) -> float:
+        read = usage.prompt_tokens * self.input_per_million
+        return (read + usage.completion_tokens * self.output_per_million) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of the model's text, as it sent it; the last one may carry why it stopped and what it cost."""
 
@@ -45,6 +57,10 @@ class ModelClient(Protocol):
 
     @property
     def id(self) -> str: ...
+
+    @property
+    def prices(self) -> Prices | None:
+        """None where nobody has said what it costs."""
 
     def stream(self, conversation: Conversation, options: SamplingOptions) -> AsyncIterator[Chunk]:
         """Yields the model's text until it stops. Closing the iterator ends the request at once.

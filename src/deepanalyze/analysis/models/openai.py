@@ -13,7 +13,7 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
 from deepanalyze.analysis.conversation import Conversation, SamplingOptions
-from deepanalyze.analysis.models.base import Chunk, TokenUsage
+from deepanalyze.analysis.models.base import Chunk, Prices, TokenUsage
 from deepanalyze.analysis.models.failures import FAILURES, is_transient, model_unavailable, retry_after_s
 from deepanalyze.analysis.prompt import Protocol, render
 from deepanalyze.datasources.limits import RetryPolicy
@@ -69,6 +69,13 @@ class OpenAIModel:
     @property
     def id(self) -> str:
         return self._config.id
+
+    @property
+    def prices(self) -> Prices | None:
+        config = self._config
+        if config.input_price is None and config.output_price is None:
+            return None
+        return Prices(config.input_price or 0, config.output_price or 0)
 
     @property
     def protocol(self) -> Protocol:

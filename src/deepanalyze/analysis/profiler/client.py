@@ -19,6 +19,7 @@ class Profiler:
     """
 
     id = "deepanalyze-profiler"
+    prices = None  # it costs nothing
 
     async def stream(self, conversation: Conversation, options: SamplingOptions) -> AsyncIterator[Chunk]:
         text = await asyncio.to_thread(next_text, conversation)
