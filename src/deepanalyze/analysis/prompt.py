@@ -51,9 +51,10 @@ def render(
     conversation: Conversation, protocol: Protocol, *, context_tokens: int | None = None
 ) -> list[Message]:
     """The messages for one model call. The newest user's turn carries the data at hand."""
-    turns = fit(conversation.turns, context_tokens)
-    asked = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=None)
     data = data_section(conversation.files)
+    beside = len(data) + (len(CHAT_SYSTEM) if protocol == "chat" else 0)
+    turns = fit(conversation.turns, context_tokens, beside_chars=beside)
+    asked = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=None)
     write = _deepanalyze if protocol == "deepanalyze" else _chat
     messages = [write(turn, data if i == asked else None) for i, turn in enumerate(turns)]
     return messages if protocol == "deepanalyze" else _joined(_with_system(messages))
