@@ -162,6 +162,7 @@ async def open_runtime(
         models = await stack.enter_async_context(
             Catalog(settings.configured_models, Profiler(), retries=source_defaults(settings).retries)
         )
+        models.probe_soon()
         analyst = Analyst(models, sources, files, kernels, loop_limits(settings), telemetry)
         analyses = await stack.enter_async_context(
             Analyses(analyst, threads, store.threads, limits=job_limits(settings), telemetry=telemetry)
@@ -364,8 +365,13 @@ def _checks(store: Store, sandbox: Sandbox, models: Catalog) -> Mapping[str, Any
 
     async def check_models() -> Mapping[str, Any]:
         offered = [model.id for model in await models.list()]
-        silent = list(models.silent_servers())
-        return {"status": "degraded" if silent else "ok", "models": offered, "not_answering": silent}
+        problems = list(models.problems())
+        return {
+            "status": "degraded" if problems else "ok",
+            "models": offered,
+            "not_answering": list(models.silent_servers()),
+            "problems": problems,
+        }
 
     return {"store": check_store, "sandbox": check_sandbox, "models": check_models}
 

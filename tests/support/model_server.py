@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +30,9 @@ class Reply:
         cut_after: breaks the connection after that many pieces.
         status: answers with this error instead; `error` is its message, `headers` go with it.
         hold: nothing is sent before this event is set.
+        raw: sent as it is, instead of the events made of `text`; with `status`, the body of the error.
+        packet: bytes in each packet of what is sent; without it one event, or all of `raw`, is a packet.
+        endless: sent over and over at the end, until the client goes away.
     """
 
     text: str = ""
@@ -44,6 +47,14 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     hold: asyncio.Event | None = None
     garbage: bool = False
+    raw: bytes | None = None
+    packet: int | None = None
+    endless: bytes | None = None
+    content_type: str = "text/event-stream"
+
+    def packets(self, data: bytes) -> Iterator[bytes]:
+        size = self.packet or max(1, len(data))
+        return (data[start : start + size] for start in range(0, len(data), size))
 
     def pieces(self, stops: Sequence[str]) -> Iterator[str]:
         ends = [self.text.find(stop) for stop in stops if stop in self.text] if self.honours_stop else []
@@ -62,7 +73,13 @@ class ModelServer:
         self.base_url = ""
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
+        self.headers: list[Mapping[str, str]] = []  # of every request, listings too
+        self.peers: list[Any] = []  # the address and port of every chat request's connection
         self.models = ["DeepAnalyze-8B"]
+        self.max_model_len: int | None = None
+        self.listing: Callable[[], Awaitable[web.Response]] | None = (
+            None  # answers instead of the usual listing
+        )
         self.listings = 0
         self.refuses_stream_options = False
         self.asked = asyncio.Event()
@@ -84,7 +101,13 @@ class ModelServer:
 
     async def list_models(self, request: web.Request) -> web.Response:
         self.listings += 1
-        models = [{"id": m, "object": "model", "created": 1, "owned_by": "vllm"} for m in self.models]
+        self.headers.append(request.headers)
+        if self.listing is not None:
+            return await self.listing()
+        context = {} if self.max_model_len is None else {"max_model_len": self.max_model_len}
+        models = [
+            {"id": m, "object": "model", "created": 1, "owned_by": "vllm", **context} for m in self.models
+        ]
         return web.json_response({"object": "list", "data": models})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -94,6 +117,8 @@ class ModelServer:
         look("the prompt", json.dumps(body))
         self.requests.append(body)
         self.authorizations.append(request.headers.get("Authorization"))
+        self.headers.append(request.headers)
+        self.peers.append(request.transport and request.transport.get_extra_info("peername"))
         self.asked.set()
         if not self._script:
             return _error(400, "the test scripted no further reply")
@@ -110,18 +135,27 @@ class ModelServer:
     async def _answer(self, request: web.Request, body: dict[str, Any], reply: Reply) -> web.StreamResponse:
         if reply.hold is not None:
             await reply.hold.wait()
-        if reply.status is not None:
+        if reply.status is not None and reply.raw is None:
             return _error(reply.status, reply.error, reply.headers)
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        headers = {**reply.headers, "Content-Type": reply.content_type}
+        response = web.StreamResponse(status=reply.status or 200, headers=headers)
         await response.prepare(request)
         if reply.garbage:
             await response.write(b"data: {this is not json\n\n")
+        if reply.raw is not None:
+            await self._send(response, reply, reply.raw)
+            if reply.cut_after is not None:
+                assert request.transport is not None
+                request.transport.abort()
+            elif reply.hang_after is not None:
+                await asyncio.Event().wait()
+            return response
         sent = 0
         for sent, piece in enumerate(reply.pieces(body.get("stop") or ()), start=1):
             if sent - 1 in (reply.hang_after, reply.cut_after):
                 sent -= 1
                 break
-            await response.write(_event(body, {"content": piece}))
+            await self._send(response, reply, _event(body, {"content": piece}))
         if reply.hang_after is not None:
             await asyncio.Event().wait()
         if reply.cut_after is not None:
@@ -130,6 +164,14 @@ class ModelServer:
             return response
         await self._end(response, body, reply)
         return response
+
+    async def _send(self, response: web.StreamResponse, reply: Reply, data: bytes) -> None:
+        for packet in reply.packets(data):
+            await response.write(packet)
+            await asyncio.sleep(0)
+        while reply.endless is not None:
+            await response.write(reply.endless)
+            await asyncio.sleep(0)
 
     async def _end(self, response: web.StreamResponse, body: dict[str, Any], reply: Reply) -> None:
         if reply.finish_reason is not None:
@@ -167,6 +209,32 @@ async def model_server(*replies: Scripted) -> AsyncIterator[ModelServer]:
         yield server
     finally:
         await runner.cleanup()
+
+
+def delta(
+    content: Any = None,
+    finish_reason: str | None = None,
+    *,
+    usage: tuple[int, int] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """One chunk of an answer; `more` goes into its delta."""
+    told = {} if content is None else {"content": content}
+    chunk: dict[str, Any] = {
+        "choices": [{"index": 0, "delta": {**told, **more}, "finish_reason": finish_reason}]
+    }
+    if usage is not None:
+        chunk["usage"] = dict(zip(("prompt_tokens", "completion_tokens"), usage, strict=True))
+    return chunk
+
+
+def sse(*events: Any, end: str = "\n\n", prefix: str = "data: ") -> bytes:
+    """Texts stand for themselves; everything else is sent as JSON, its characters as they are."""
+    texts = (e if isinstance(e, str) else json.dumps(e, ensure_ascii=False) for e in events)
+    return "".join(f"{prefix}{text}{end}" for text in texts).encode()
+
+
+DONE = "[DONE]"
 
 
 def _event(

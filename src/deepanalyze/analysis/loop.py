@@ -19,6 +19,7 @@ from deepanalyze.analysis.events import Code, Event, Finished, Status, Text
 from deepanalyze.analysis.execution import CodeRunner, Executed
 from deepanalyze.analysis.files import Files
 from deepanalyze.analysis.gathering import Gathering
+from deepanalyze.analysis.images import refuse_images
 from deepanalyze.analysis.limits import LoopLimits
 from deepanalyze.analysis.models.base import ModelCatalog, ModelClient
 from deepanalyze.analysis.records import ThreadRecord
@@ -67,6 +68,7 @@ class Analyst:
         ModelUnavailable, and, where code is to be run, SandboxUnavailable and Busy.
         """
         model = await self._models.get(request.model)
+        refuse_images(model, request.turns)
         gathering = Gathering(request, workspace, self._sources, self._files)
         runner = CodeRunner(
             self._kernels,

@@ -9,9 +9,11 @@ from contextlib import aclosing, contextmanager
 from dataclasses import asdict
 
 from deepanalyze.analysis.conversation import Conversation, SamplingOptions
-from deepanalyze.analysis.events import Text
-from deepanalyze.analysis.models.base import Chunk, ModelClient, TokenUsage
+from deepanalyze.analysis.events import Status, Text
+from deepanalyze.analysis.models.base import Chunk, ModelClient, Replaced, TokenUsage
 from deepanalyze.analysis.reply import Reply, ReplyReader
+from deepanalyze.analysis.transcript import replacement_notice
+from deepanalyze.errors import ModelUnavailable
 from deepanalyze.telemetry import CallOutcome, Telemetry
 
 
@@ -46,6 +48,7 @@ class Round:
         self._on_code = on_code
         self._telemetry = telemetry
         self._reader = ReplyReader()
+        self._replaced: Replaced | None = None
         self._in_code = False
 
     @property
@@ -54,7 +57,7 @@ class Round:
 
     async def events(
         self, conversation: Conversation, options: SamplingOptions
-    ) -> AsyncGenerator[Text, None]:
+    ) -> AsyncGenerator[Text | Status, None]:
         with self._measured():
             async with aclosing(self._texts(conversation, options)) as texts:
                 async for text in texts:
@@ -75,10 +78,16 @@ class Round:
 
     async def _texts(
         self, conversation: Conversation, options: SamplingOptions
-    ) -> AsyncGenerator[Text, None]:
+    ) -> AsyncGenerator[Text | Status, None]:
         async with aclosing(self._model.stream(conversation, options)) as chunks:  # type: ignore[type-var]
             while chunk := await self._next(chunks):
+                if chunk.replaced:
+                    self._replaced = chunk.replaced
+                    yield _told(chunk.replaced)
                 if shown := self._take(chunk):
+                    if self._replaced:
+                        yield Text(replacement_notice(self._replaced))
+                        self._replaced = None
                     yield Text(shown)
                 if self._reader.overrun or self._is_too_long(chunk):
                     break
@@ -95,6 +104,10 @@ class Round:
         except TimeoutError:
             self.out_of_time = not self._reader.complete
             return None
+        except ModelUnavailable:
+            if not self._reader.complete:
+                raise
+            return None  # the reply is there; only its end is missing
 
     def _is_too_long(self, chunk: Chunk) -> bool:
         if self._chars_left is None or self._reader.complete:
@@ -113,3 +126,10 @@ class Round:
             self._in_code = True
             self._on_code()
         return shown
+
+
+def _told(replaced: Replaced) -> Status:
+    return Status(
+        f"{replaced.because}; asking '{replaced.model}' instead",
+        {"model": replaced.model, "instead_of": replaced.failed},
+    )

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from deepanalyze.analysis.conversation import Turn
 from deepanalyze.analysis.fences import fenced, fences
 from deepanalyze.analysis.limits import head_and_tail
+from deepanalyze.analysis.models.base import Replaced
 from deepanalyze.analysis.protocol import Piece, blocks, pieces, spoken
 from deepanalyze.datasources.references import FetchedFile
 from deepanalyze.workspace import WorkspaceFile
@@ -45,6 +46,11 @@ def _cut(file: FetchedFile) -> str:
         f"`{file.file}` holds only the first {kept} rows of source '{file.name}' "
         f"(the limit was max_rows = {kept}; raise it to get more)"
     )
+
+
+def replacement_notice(replaced: Replaced) -> str:
+    """Stands before the answer of a model that was asked because another had failed."""
+    return f"*Model '{replaced.failed}' could not answer; this is from '{replaced.model}'.*\n\n"
 
 
 def stopped_notice(why: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deepanalyze.analysis.events import (
@@ -112,6 +112,7 @@ class ChunkRenderer:
             case Failed(error):
                 return sse({"error": error_object(error, self._request_id)}, numbered.n)
             case progress:
+                self._answer = _told_model(self._answer, progress)
                 event = {"n": numbered.n, **progress_object(progress, self._links)}
                 return sse(self._chunk({"event": event}), numbered.n)
 
@@ -136,6 +137,17 @@ class ChunkRenderer:
         if self._include_usage:
             chunk["usage"] = None
         return chunk
+
+
+def asked_model(event: Event) -> str | None:
+    """The model that is asked from now on, where the event tells."""
+    model = event.detail.get("model") if isinstance(event, Status) else None
+    return model if isinstance(model, str) else None
+
+
+def _told_model(answer: Answer, event: Event) -> Answer:
+    model = asked_model(event)
+    return answer if model in (None, answer.model) else replace(answer, model=model)
 
 
 def progress_object(event: Event, links: FileLinks) -> dict[str, Any]:
@@ -182,11 +194,13 @@ def sse(data: dict[str, Any], event_id: int | None = None) -> bytes:
 class Folded:
     text: str
     finished: Finished
+    model: str | None = None  # the one that answered, where it was told
 
 
 async def fold(events: AsyncIterator[Numbered]) -> Folded:
     """Reads the stream to its end. Raises what the analysis failed with."""
     pieces: list[str] = []
+    model = None
     async for numbered in events:
         match numbered.event:
             case Text(text):
@@ -194,7 +208,9 @@ async def fold(events: AsyncIterator[Numbered]) -> Folded:
             case Failed(error):
                 raise error
             case Finished() as finished:
-                return Folded("".join(pieces), finished)
+                return Folded("".join(pieces), finished, model)
+            case Status() as status:
+                model = asked_model(status) or model
     raise InternalError("the analysis ended without an answer")
 
 
@@ -214,7 +230,7 @@ def completion_object(
         "id": answer.id,
         "object": "chat.completion",
         "created": answer.created,
-        "model": answer.model,
+        "model": folded.model or answer.model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
         "usage": usage_object(folded.finished.usage),
         "generated_files": files,

@@ -64,6 +64,17 @@ class Model(BaseModel):
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    context_tokens: int | None = Field(
+        default=None, description="length of its context, as configured or as its server tells"
+    )
+    protocol: Literal["deepanalyze", "chat"] | None = None
+    images: bool = Field(default=False, description="whether it takes `image_url` parts")
+    reachable: bool | None = Field(
+        default=None, description="whether its server answered when it was last asked what it offers"
+    )
+    listed: bool | None = Field(
+        default=None, description="whether its server lists it; null where that is not known"
+    )
 
 
 class File(BaseModel):

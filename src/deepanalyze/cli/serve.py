@@ -55,9 +55,15 @@ async def _serve(settings: Settings) -> None:
     with listen(settings.host, settings.port) as listener:
         async with running(settings, listener) as server:
             _announce(server.url, server.runtime)
-            while await changed.wait():
-                changed.clear()
-                await server.runtime.configured.reload()
+            telling = asyncio.create_task(
+                _tell_of_models(server.runtime)
+            )  # what may take a while to find out
+            try:
+                while await changed.wait():
+                    changed.clear()
+                    await server.runtime.configured.reload()
+            finally:
+                telling.cancel()
 
 
 def _announce(url: str, runtime: Runtime) -> None:
@@ -70,3 +76,8 @@ def _announce(url: str, runtime: Runtime) -> None:
         print(f"Sandbox ({isolation.name}): {sentence}", flush=True)
     if isolation.remedy:
         print(f"Sandbox: {isolation.remedy}", flush=True)
+
+
+async def _tell_of_models(runtime: Runtime) -> None:
+    for problem in await runtime.models.probed():
+        print(f"Models: {problem}", flush=True)

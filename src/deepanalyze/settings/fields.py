@@ -14,15 +14,18 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from deepanalyze.settings.fallbacks import wrong_fallbacks
 from deepanalyze.settings.values import (
     AbsolutePath,
     ClientNetworks,
     Directories,
+    Headers,
     Host,
     HostPatterns,
     HttpUrl,
@@ -78,7 +81,9 @@ class ModelConfig(BaseModel):
         default=None,
         description="`deepanalyze` for DeepAnalyze-8B, `chat` for any other; unset: told from the id",
     )
-    context_tokens: int | None = Field(default=None, gt=0, description="length of its context, where known")
+    context_tokens: int | None = Field(
+        default=None, gt=0, description="length of its context; unset: what its server tells, if it does"
+    )
     temperature: float | None = Field(default=None, ge=0, le=2, description="used where a request sets none")
     input_price: float | None = Field(
         default=None,
@@ -88,10 +93,32 @@ class ModelConfig(BaseModel):
     output_price: float | None = Field(
         default=None, ge=0, description="of a million tokens that it writes, in the same currency"
     )
+    images: bool | None = Field(
+        default=None,
+        description="whether it takes images (`image_url`), unset: with the protocol `chat`; a request with images to "
+        "a model that takes none is refused",
+    )
+    fallback: tuple[str, ...] = Field(
+        default=(),
+        description="ids of the models that are asked instead, in this order, when its server cannot be reached or "
+        "fails before the first text; each is followed by its own",
+    )
+    headers: Headers = Field(
+        default_factory=dict,
+        description="further HTTP headers of every request to its server; their values are secrets",
+    )
     extra_body: dict[str, Any] = Field(
         default_factory=dict, repr=False, description="further fields of every request to this model"
     )
-    timeout_s: Seconds = Field(default=600, description="longest wait for the next piece of an answer")
+    timeout_s: Seconds = Field(
+        default=600,
+        description="longest wait for the next piece of an answer; what only keeps the connection alive does not count",
+    )
+
+    def secrets(self) -> Iterator[str]:
+        """In the clear."""
+        values = (self.api_key, *self.headers.values())
+        yield from (value.get_secret_value() for value in values if value is not None)
 
 
 class Settings(BaseSettings):
@@ -338,6 +365,16 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {MIN_CONFIGURED_KEY_LENGTH} characters")
         return key
 
+    @field_validator("models")
+    @classmethod
+    def _with_known_fallbacks(
+        cls, models: tuple[ModelConfig, ...], info: ValidationInfo
+    ) -> tuple[ModelConfig, ...]:
+        chains = {model.id: model.fallback for model in reversed(models)}
+        if wrong := wrong_fallbacks({**chains, **dict.fromkeys(filter(None, [info.data.get("model")]), ())}):
+            raise ValueError("; ".join(wrong))
+        return models
+
     @field_validator("kernel_python")
     @classmethod
     def _executable(cls, path: Path | None) -> Path | None:
@@ -376,9 +413,9 @@ class Settings(BaseSettings):
             self.encryption_key,
             self.admin_api_key,
             self.model_api_key,
-            *(m.api_key for m in self.models),
         )
         yield from (key.get_secret_value() for key in keys if key is not None)
+        yield from (secret for model in self.models for secret in model.secrets())
 
     def url(self, port: int | None = None) -> str:
         """Where clients find the API; `port` is the one that was taken when the setting is 0."""

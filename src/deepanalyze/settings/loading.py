@@ -23,7 +23,7 @@ SECRETS = tuple(n for n, f in Settings.model_fields.items() if f.annotation == S
 # Tables of the file that are no settings; see `deepanalyze.configured`.
 DECLARATIONS = ("data_sources", "users")
 _SHOWN_INPUT_TYPES = (str, int, float, bool)
-_NEVER_SHOWN = {*SECRETS, "api_key", "base_url", "model_base_url", "public_url"}
+_NEVER_SHOWN = {*SECRETS, "api_key", "headers", "base_url", "model_base_url", "public_url"}
 
 
 @dataclass(slots=True)
@@ -168,7 +168,9 @@ def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> tuple[str, str]
     if error["type"] == "extra_forbidden":
         message = "no such setting" + _nearest(str(error["loc"][-1]), ModelConfig.model_fields)
     elif (
-        name and isinstance(error["input"], _SHOWN_INPUT_TYPES) and str(error["loc"][-1]) not in _NEVER_SHOWN
+        name
+        and isinstance(error["input"], _SHOWN_INPUT_TYPES)
+        and _NEVER_SHOWN.isdisjoint(map(str, error["loc"]))
     ):
         message += f", not {error['input']!r}"
     return location, f"{_where(name, location, origins)}{message[:1].lower()}{message[1:]}"

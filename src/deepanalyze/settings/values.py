@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from deepanalyze.datasources.policy import parse_allowed
 from deepanalyze.errors import InvalidRequest
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_OUR_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection"})
 
 
 def _http_url(value: str) -> str:
@@ -96,6 +99,25 @@ def _origin(value: str) -> str:
     return value.rstrip("/").lower()
 
 
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("must be the name of an HTTP header, as X-Team")
+    if name.lower() in _OUR_HEADERS:
+        raise ValueError("is a header that the client sets itself")
+    return name
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("must be printable ASCII text")
+    return value
+
+
+Headers = Annotated[
+    dict[Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, AfterValidator(_header_value)]],
+    Field(max_length=50),
+]
 Host = Annotated[str, AfterValidator(_host)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_networks)]

@@ -18,6 +18,8 @@ from tests.support.model_server import ModelServer
 
 class BuiltIn:
     id = "built-in"
+    prices = None
+    takes_images = False
 
     async def stream(self, conversation: Conversation, options: SamplingOptions) -> AsyncIterator[Chunk]:
         yield Chunk("hello")

@@ -14,9 +14,9 @@ from deepanalyze.analysis.models.base import Chunk, TokenUsage
 from deepanalyze.analysis.models.openai import OpenAIModel, protocol_of
 from deepanalyze.errors import ModelUnavailable
 from deepanalyze.settings import ModelConfig
-from tests.support.canaries import canary
+from tests.support.canaries import canary, legitimate
 from tests.support.desk import QUICK_RETRIES, model_config
-from tests.support.model_server import ModelServer, Reply
+from tests.support.model_server import ModelServer, Reply, sse
 
 TALK = Conversation((Turn("user", "Why?"),))
 KEY = f"sk-{canary('model key')}"
@@ -87,10 +87,15 @@ async def test_a_refused_request_is_not_repeated(server: ModelServer) -> None:
 
 
 async def test_a_key_is_in_no_message(server: ModelServer) -> None:
-    server.say(Reply(status=401, error=f"Incorrect API key provided: {KEY}"))
-    assert "api_key" in await refused(model(server, api_key=KEY))
-    server.say(Reply(status=400, error=f"bad request by {KEY}"))
-    assert "********" in await refused(model(server, api_key=KEY))
+    header = canary("model header")
+    with legitimate("a server may say what it was sent"):
+        server.say(Reply(status=401, error=f"Incorrect API key provided: {KEY}"))
+        assert "api_key" in await refused(model(server, api_key=KEY))
+        server.say(Reply(status=400, error=f"bad request by {KEY} of {header}"))
+        message = await refused(model(server, api_key=KEY, headers={"X-Team": header}))
+        server.say(Reply(raw=sse({"error": {"message": f"no {header} here"}})), *[Reply(status=500)] * 2)
+        await refused(model(server, headers={"X-Team": header}))
+    assert "bad request by ******** of ********" in message
 
 
 async def test_nothing_is_repeated_once_text_has_come(server: ModelServer) -> None:

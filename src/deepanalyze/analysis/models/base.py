@@ -37,19 +37,45 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """Another model is asked instead of the one that failed."""
+
+    failed: str
+    because: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the model's text, as it sent it; the last one may carry why it stopped and what it cost."""
+    """A piece of the model's text, as it sent it; the last ones may carry why it stopped and what it cost.
+
+    `usage` is what has come to that of the chunks before it.
+    """
 
     text: str = ""
     finish_reason: str | None = None
     usage: TokenUsage | None = None
+    replaced: Replaced | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
+    """What is known of a model; None where nobody has told.
+
+    Args:
+        context_tokens: as configured, else as its server tells.
+        reachable: whether its server answered when it was last asked.
+        listed: whether its server lists it.
+    """
+
     id: str
     owned_by: str
     created: int = 0
+    context_tokens: int | None = None
+    protocol: str | None = None
+    images: bool = False
+    reachable: bool | None = None
+    listed: bool | None = None
 
 
 class ModelClient(Protocol):
@@ -61,6 +87,9 @@ class ModelClient(Protocol):
     @property
     def prices(self) -> Prices | None:
         """None where nobody has said what it costs."""
+
+    @property
+    def takes_images(self) -> bool: ...
 
     def stream(self, conversation: Conversation, options: SamplingOptions) -> AsyncIterator[Chunk]:
         """Yields the model's text until it stops. Closing the iterator ends the request at once.
@@ -76,3 +105,6 @@ class ModelCatalog(Protocol):
 
     async def get(self, model_id: str) -> ModelClient:
         """Raises ModelNotFound, naming what there is."""
+
+    async def probed(self) -> Sequence[str]:
+        """What was not as configured when the model servers were asked at the start, as sentences for people."""

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 import openai
-from openai import AsyncOpenAI, AsyncStream
-from openai.types.chat import ChatCompletionChunk
+from openai import AsyncOpenAI
 
 from deepanalyze.analysis.conversation import Conversation, SamplingOptions
-from deepanalyze.analysis.models.base import Chunk, Prices, TokenUsage
+from deepanalyze.analysis.models.base import Chunk, Prices
+from deepanalyze.analysis.models.connection import open_client, stream_answer
 from deepanalyze.analysis.models.failures import FAILURES, is_transient, model_unavailable, retry_after_s
 from deepanalyze.analysis.prompt import Protocol, render
 from deepanalyze.datasources.limits import RetryPolicy
 from deepanalyze.settings import ModelConfig
 
-_Stream = AsyncStream[ChatCompletionChunk]
-
 CODE_END = "</Code>"
 _DEEPANALYZE_STOP_TOKENS = [151676, 151645]
 _DEEPANALYZE_TEMPERATURE = 0.4
 _MAX_STOPS = 4  # OpenAI's limit
-_CONNECT_TIMEOUT_S = 10
 _MAX_RETRY_AFTER_S = 20
-_NO_KEY = "none"  # the client insists on one
 
 
 def protocol_of(config: ModelConfig) -> Protocol:
@@ -37,33 +33,29 @@ def protocol_of(config: ModelConfig) -> Protocol:
     return "deepanalyze" if "deepanalyze" in plain else "chat"
 
 
-async def open_client(config: ModelConfig) -> AsyncOpenAI:
-    """In a thread: reading the certificates takes longer than the event loop may be held."""
-    return await asyncio.to_thread(_client, config)
-
-
-def _client(config: ModelConfig) -> AsyncOpenAI:
-    """Retries are ours, so that none happens once text has been shown."""
-    key = config.api_key.get_secret_value() if config.api_key else ""
-    client = AsyncOpenAI(
-        base_url=str(config.base_url),
-        api_key=key or _NO_KEY,
-        timeout=openai.Timeout(config.timeout_s, connect=_CONNECT_TIMEOUT_S),
-        max_retries=0,
-    )
-    _ = client.chat.completions  # imports a good part of the package when first asked for
-    return client
+def takes_images(config: ModelConfig) -> bool:
+    return protocol_of(config) == "chat" if config.images is None else config.images
 
 
 class OpenAIModel:
-    """One model of one server; connections are opened when first needed and ended by `aclose`."""
+    """One model of one server; connections are opened when first needed and ended by `aclose`.
+
+    Args:
+        told_context: the length of its context as its server tells, where the configuration does not.
+    """
 
     def __init__(
-        self, config: ModelConfig, *, client: AsyncOpenAI | None = None, retries: RetryPolicy | None = None
+        self,
+        config: ModelConfig,
+        *,
+        client: AsyncOpenAI | None = None,
+        retries: RetryPolicy | None = None,
+        told_context: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._config = config
         self._client = client
         self._retries = retries or RetryPolicy()
+        self._told_context = told_context
         self._asks_for_usage = True
 
     @property
@@ -81,6 +73,14 @@ class OpenAIModel:
     def protocol(self) -> Protocol:
         return protocol_of(self._config)
 
+    @property
+    def takes_images(self) -> bool:
+        return takes_images(self._config)
+
+    @property
+    def context_tokens(self) -> int | None:
+        return self._config.context_tokens or self._told_context()
+
     async def stream(
         self, conversation: Conversation, options: SamplingOptions
     ) -> AsyncGenerator[Chunk, None]:
@@ -94,7 +94,7 @@ class OpenAIModel:
                         yield chunk
                 return
             except FAILURES as error:
-                if started or attempt == self._retries.max_attempts or not is_transient(error):
+                if started or attempt == self._retries.max_attempts or not self._worth_another(error):
                     raise model_unavailable(self._config, error, started=started) from error
                 delay = self._delay(attempt, error)
             await asyncio.sleep(delay)
@@ -104,27 +104,31 @@ class OpenAIModel:
             await self._client.close()
 
     async def _answer(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
-        async with await self._open(request) as stream:
-            async for event in stream:
-                yield _chunk(event)
-
-    async def _open(self, request: dict[str, Any]) -> _Stream:
         if self._client is None:
             self._client = await open_client(self._config)
-        create = cast("Callable[..., Awaitable[_Stream]]", self._client.chat.completions.create)
-        if not self._asks_for_usage:
-            return await create(**request)
-        try:
-            return await create(**request, stream_options={"include_usage": True})
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            if "stream_options" not in str(error):
-                raise
-        self._asks_for_usage = False
-        return await create(**request)
+        if self._asks_for_usage:
+            try:
+                async with aclosing(
+                    self._stream({**request, "stream_options": {"include_usage": True}})
+                ) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                return
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if "stream_options" not in str(error):
+                    raise
+            self._asks_for_usage = False
+        async with aclosing(self._stream(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _stream(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+        assert self._client is not None
+        return stream_answer(self._client, request, timeout_s=self._config.timeout_s)
 
     def _request(self, conversation: Conversation, options: SamplingOptions) -> dict[str, Any]:
         config = self._config
-        messages = render(conversation, self.protocol, context_tokens=config.context_tokens)
+        messages = render(conversation, self.protocol, context_tokens=self.context_tokens)
         wanted = {
             "temperature": _first(options.temperature, config.temperature, self._default_temperature()),
             "top_p": options.top_p,
@@ -133,7 +137,7 @@ class OpenAIModel:
         }
         return {
             "model": config.id,
-            "messages": messages,
+            "messages": _sendable(messages),
             "stream": True,
             "stop": [CODE_END, *options.stop][:_MAX_STOPS],
             **{name: value for name, value in wanted.items() if value is not None},
@@ -149,20 +153,25 @@ class OpenAIModel:
             return {}
         return {"add_generation_prompt": False, "stop_token_ids": _DEEPANALYZE_STOP_TOKENS}
 
+    @staticmethod
+    def _worth_another(error: Exception) -> bool:
+        """A server that asks for a long pause gets it: the client, or another model, does better meanwhile."""
+        return is_transient(error) and (retry_after_s(error) or 0) <= _MAX_RETRY_AFTER_S
+
     def _delay(self, attempt: int, error: Exception) -> float:
-        asked_for = min(retry_after_s(error) or 0, _MAX_RETRY_AFTER_S)
         backoff = min(self._retries.base_delay_s * 2.0 ** (attempt - 1), self._retries.max_delay_s)
-        return max(asked_for, backoff * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
-
-
-def _chunk(event: ChatCompletionChunk) -> Chunk:
-    choice = event.choices[0] if event.choices else None
-    told = event.usage
-    usage = TokenUsage(told.prompt_tokens or 0, told.completion_tokens or 0) if told else None
-    if choice is None:
-        return Chunk(usage=usage)
-    return Chunk((choice.delta and choice.delta.content) or "", choice.finish_reason, usage)
+        jitter = random.uniform(0.5, 1)  # noqa: S311  # not a secret
+        return max(retry_after_s(error) or 0, backoff * jitter)
 
 
 def _first(*values: float | None) -> float | None:
     return next((v for v in values if v is not None), None)
+
+
+def _sendable(value: Any) -> Any:
+    """Texts may hold half a character, as generated code prints them; JSON may not."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [_sendable(each) for each in value]
+    return {key: _sendable(each) for key, each in value.items()} if isinstance(value, dict) else value

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from deepanalyze.analysis.conversation import Conversation, SamplingOptions
 from deepanalyze.analysis.models.base import Chunk, TokenUsage
 from deepanalyze.analysis.profiler.rounds import next_text
+from deepanalyze.settings.fallbacks import PROFILER
 
 PIECE = 200  # characters, at line ends
 
@@ -18,8 +19,9 @@ class Profiler:
     Its usage counts words, having no tokens: those of the conversation it read and those it wrote.
     """
 
-    id = "deepanalyze-profiler"
+    id = PROFILER
     prices = None  # it costs nothing
+    takes_images = False
 
     async def stream(self, conversation: Conversation, options: SamplingOptions) -> AsyncIterator[Chunk]:
         text = await asyncio.to_thread(next_text, conversation)

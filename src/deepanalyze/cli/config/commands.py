@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from deepanalyze.cli.options import ConfigFile, Json
 from deepanalyze.cli.shown import Shown, said
+
+if TYPE_CHECKING:
+    from deepanalyze.settings import Settings
 
 config = typer.Typer(
     name="config",
@@ -22,20 +25,33 @@ def check(config: ConfigFile = None, json: Json = False) -> None:
     """Say everything that is wrong, or that nothing is. Nothing is opened, and no source is connected to.
 
     Settings, encryption keys, and the data sources and users that the file declares. Exit code 2 when one is wrong.
+    Model servers are asked what they offer; one that does not answer, or does not list its model, is told, too.
     """
+    import asyncio
+
     from deepanalyze.cli.failures import told_clearly
     from deepanalyze.configured import load_configuration
     from deepanalyze.errors import ConfigurationError
 
     with told_clearly():
         try:
-            file = load_configuration({}, config).config_file
+            settings = load_configuration({}, config)
         except ConfigurationError as error:
             found = Shown({"valid": False, "errors": error.details}, error=error)
         else:
+            file, problems = settings.config_file, asyncio.run(_model_problems(settings))
             sentence = f"The configuration is right ({file or 'there is no configuration file'})."
-            found = said({"valid": True, "errors": [], "file": file and str(file)}, sentence)
+            told = "\n".join([sentence, *(f"Models: {problem}" for problem in problems)])
+            shown = {"valid": True, "errors": [], "file": file and str(file), "model_problems": problems}
+            found = said(shown, told)
         found.put(json=json)
+
+
+async def _model_problems(settings: Settings) -> list[str]:
+    from deepanalyze.analysis.models.catalog import Catalog
+
+    async with Catalog(settings.configured_models) as models:
+        return list(await models.check())
 
 
 @config.command("show")
