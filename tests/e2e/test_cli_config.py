@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -111,3 +112,30 @@ def until(client: httpx.Client, expected: list[str]) -> None:
     while (found := names(client)) != expected:
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
+
+
+def test_check_tells_of_model_servers_without_failing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    table = f'[[models]]\nid = "qwen3"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
+    write(tmp_path, table)
+    done = run(tmp_path, "config", "check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The configuration is right" in done.stdout
+    assert f"Models: model server 127.0.0.1:{port} (model 'qwen3') cannot be reached" in done.stdout
+    answer = json.loads(run(tmp_path, "config", "check", "--json").stdout)
+    assert (answer["valid"], len(answer["model_problems"])) == (True, 1)
+    write(tmp_path, f"{table}fallback = ['qwen4']\n")
+    done = run(tmp_path, "config", "check")
+    assert done.returncode == 2
+    assert "model 'qwen3' has the fallback 'qwen4'" in done.stderr
+
+
+def test_the_server_starts_and_tells_of_model_servers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    write(tmp_path, f'[[models]]\nid = "qwen3"\nbase_url = "http://127.0.0.1:{port}/v1"\n')
+    arguments = ("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    with started(tmp_path, *arguments, DEEPANALYZE_ADMIN_API_KEY=ADMIN) as server:
+        server.url()
+        server.until(f"Models: model server 127.0.0.1:{port} (model 'qwen3') cannot be reached")

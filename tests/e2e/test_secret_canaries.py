@@ -5,16 +5,19 @@ but where it was put, by the net that `tests/conftest.py` spreads for all tests.
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
+from anyio.from_thread import BlockingPortal
 
 from tests.support.blob_sources import key_config, sas
 from tests.support.canaries import canary, canary_fernet_key, canary_key, legitimate
 from tests.support.canary_net import look_at_directory, recorded_findings
+from tests.support.model_server import Reply, model_server
 from tests.support.processes import started
 from tests.support.server import NO_TLS, bearer
 from tests.support.services import BlobContainer, PostgresDatabase
@@ -27,9 +30,17 @@ SIGNATURE = base64.b64encode(canary("signature").encode()).decode()
 @pytest.mark.requirement("6.3")
 @pytest.mark.requirement("7.2")
 def test_no_secret_is_anywhere_but_where_it_was_put(
-    tmp_path: Path, postgres_database: PostgresDatabase, container: BlobContainer
+    tmp_path: Path,
+    postgres_database: PostgresDatabase,
+    container: BlobContainer,
+    services_loop: BlockingPortal,
 ) -> None:
     container.client.upload_blob("a.csv", b"region,amount\nnorth,1\nsouth,2\n")
+    with_headers = {
+        "id": "with-headers",
+        "headers": {"X-Team": canary("model header"), "Authorization": f"Basic {canary('model login')}"},
+        "fallback": ["deepanalyze-profiler"],
+    }
     environment = {
         "DEEPANALYZE_ADMIN_API_KEY": canary("admin key"),
         "DEEPANALYZE_ENCRYPTION_KEY": canary_fernet_key("encryption key"),
@@ -42,13 +53,20 @@ def test_no_secret_is_anywhere_but_where_it_was_put(
     }
     (tmp_path / "tmp").mkdir()
     arguments = ("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
-    with recorded_findings() as found:
+    with recorded_findings() as found, services_loop.wrap_async_context_manager(model_server()) as models:
+        environment["DEEPANALYZE_MODELS"] = json.dumps([with_headers | {"base_url": models.base_url}])
+        models.say(
+            Reply(status=401, error=f"{canary('model header')} and {canary('model login')} are wrong"),
+            Reply(status=400, error=f"{canary('model header')} and {canary('model login')} are wrong"),
+        )
         with started(tmp_path, *arguments, **environment) as server:
             headers = bearer(canary("admin key"))
             with httpx.Client(base_url=server.url(), headers=headers, timeout=120, verify=NO_TLS) as client:
                 _use(client, postgres_database, container)
         look_at_directory(tmp_path)
     assert found == []
+    assert [request["X-Team"] for request in models.headers] == [canary("model header")] * len(models.headers)
+    assert len(models.requests) == 2
     assert any("source operation" in line for line in server.lines)
     assert any(b"deepanalyze_kernel" in command for command in server.commands)
     assert (tmp_path / "data" / "store.sqlite").exists()
@@ -115,7 +133,7 @@ def _use(
         ask("GET", f"{sources}/db/{what}", path="a.csv")
     ask("POST", f"{sources}/lake/fetch", {"path": "a.csv"})
     ask("POST", f"{sources}/lake/fetch", {"path": "nothing*"})
-    for model in ("deepanalyze-profiler", "another"):
+    for model in ("deepanalyze-profiler", "another", "with-headers", "with-headers"):
         question = {"role": "user", "content": "What is the average amount by region?"}
         reference = {"source_id": "lake", "path": "a.csv"}
         ask(

@@ -86,6 +86,10 @@ class ModelServer:
         self.left = asyncio.Event()  # a client went away in the middle of an answer
         self._script: list[Scripted] = []
 
+    @property
+    def host(self) -> str:
+        return self.base_url.split("/")[2]
+
     def say(self, *replies: Scripted) -> None:
         self._script += replies
 

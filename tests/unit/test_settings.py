@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from deepanalyze.settings import (
     load_settings,
     settings_reference,
 )
+from deepanalyze.settings.fallbacks import fallback_chain
 
 KEY = "a-key-that-is-long-enough"
 
@@ -213,6 +215,70 @@ def test_one_model_of_the_environment_comes_before_those_of_the_file(tmp_path: P
     assert (second.base_url, second.extra_body) == ("http://big/v1", {"top_k": 20})
     assert load(MODELS='[{"base_url": "http://m"}]').models == (ModelConfig(base_url="http://m"),)
     assert load(MODEL_BASE_URL="http://m").configured_models[0].id == ""
+
+
+def models(*tables: dict[str, Any]) -> str:
+    return json.dumps([{"base_url": "http://m", **table} for table in tables])
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        (
+            [{"id": "big", "fallback": ["smal"]}, {"id": "small"}],
+            "model 'big' has the fallback 'smal', and no [[models]] table has that id; did you mean 'small'?",
+        ),
+        ([{"fallback": ["gone"]}], "model '' has the fallback 'gone'"),
+        ([{"id": "a", "fallback": ["a"]}], "the fallbacks 'a' -> 'a' lead in a circle"),
+        (
+            [{"id": "a", "fallback": ["b"]}, {"id": "b", "fallback": ["c"]}, {"id": "c", "fallback": ["a"]}],
+            "the fallbacks 'a' -> 'b' -> 'c' -> 'a' lead in a circle",
+        ),
+        ([{"id": "a", "fallback": ["b", "x"]}, {"id": "b", "fallback": ["a"]}], "'x'"),
+        ([{"headers": {"X Team": "canary"}}], "must be the name of an HTTP header"),
+        ([{"headers": {"Content-Type": "canary"}}], "is a header that the client sets itself"),
+        ([{"headers": {"X-Team": "canary\r\nX-Other: canary"}}], "must be printable ASCII text"),
+        ([{"headers": {"X-Team": ["canary"]}}], "should be a valid string"),
+        ([{"headers": "canary"}], "should be a valid dictionary"),
+        ([{"headers": {"X-Team": 5}}], "should be a valid string"),
+        ([{"input_price": -1}], "greater than or equal to 0"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_told_without_its_secrets(
+    tables: list[dict[str, Any]], words: str
+) -> None:
+    message = wrong(MODELS=models(*tables))
+    assert words in message
+    assert message.startswith("DEEPANALYZE_MODELS")
+    assert "canary" not in message
+
+
+def test_a_circle_is_told_once() -> None:
+    tables = [{"id": "a", "fallback": ["b"]}, {"id": "b", "fallback": ["a"]}]
+    assert wrong(MODELS=models(*tables)).count("circle") == 1
+
+
+def test_fallbacks_that_are_right() -> None:
+    tables = [
+        {"id": "a", "fallback": ["b", "env", "deepanalyze-profiler"]},
+        {"id": "b", "fallback": ["c"]},
+        {"id": "c", "fallback": ["env"]},
+        {"fallback": ["a"]},
+    ]
+    settings = load(MODELS=models(*tables), MODEL="env", MODEL_BASE_URL="http://m")
+    chains = {model.id: model.fallback for model in settings.configured_models}
+    assert fallback_chain("a", chains) == ["b", "c", "env", "deepanalyze-profiler"]
+    assert fallback_chain("", chains) == ["a", "b", "c", "env", "deepanalyze-profiler"]
+    assert fallback_chain("env", chains) == []
+
+
+def test_headers_of_models_are_secrets() -> None:
+    headers = {"X-Team": "canary-header", "Authorization": "Basic canary-login"}
+    settings = load(MODELS=models({"api_key": "canary-key", "headers": headers}))
+    assert {"canary-key", "canary-header", "Basic canary-login", "canary-login"} <= set(settings.secrets())
+    shown = {e.name: e.value for e in effective_settings(settings)}
+    assert shown["models"][0]["headers"] == dict.fromkeys(headers, "********")
+    assert "canary" not in repr(shown) + repr(settings)
 
 
 def test_a_model_needs_its_server() -> None:

@@ -130,9 +130,16 @@ async def events(
     links = FileLinks(runtime.urls, principal.user_id, thread.id)
     request_id = request_id_of(request)
 
+    renderers: dict[
+        str, ChunkRenderer
+    ] = {}  # of each analysis, which tells in its course which model it asks
+
     def render(numbered: Numbered) -> bytes:
-        answer = Answer(numbered.analysis_id, thread.created_at, "", thread.id)
-        return ChunkRenderer(answer, links, request_id=request_id).event(numbered)
+        of = numbered.analysis_id
+        if of not in renderers:
+            answer = Answer(of, thread.created_at, "", thread.id)
+            renderers[of] = ChunkRenderer(answer, links, request_id=request_id)
+        return renderers[of].event(numbered)
 
     followed = runtime.analyses.follow(principal, thread.id, after)
     return EventStream(followed, render, request_id=request_id)

@@ -116,9 +116,11 @@ class ModelConfig(BaseModel):
     )
 
     def secrets(self) -> Iterator[str]:
-        """In the clear."""
-        values = (self.api_key, *self.headers.values())
-        yield from (value.get_secret_value() for value in values if value is not None)
+        """In the clear; of `Bearer abc` also `abc`, which may turn up alone."""
+        for value in filter(None, (self.api_key, *self.headers.values())):
+            text = value.get_secret_value()
+            yield text
+            yield from text.split()[1:]
 
 
 class Settings(BaseSettings):
