@@ -17,6 +17,7 @@ from deepanalyze.settings import ModelConfig
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _MAX_QUOTED = 300
+_SHORTEST_HIDDEN = 4  # characters; shorter ones are in every other word
 
 
 class NoStream(Exception):
@@ -100,8 +101,9 @@ def what_happened(config: ModelConfig, error: Exception, *, started: bool = Fals
 
 def quoted(config: ModelConfig, text: str) -> str:
     """What a server says, short and without our secrets, which it may repeat."""
-    for secret in filter(None, config.secrets()):
-        text = text.replace(secret, "********")
+    for secret in sorted(config.secrets(), key=len, reverse=True):
+        if len(secret) >= _SHORTEST_HIDDEN:
+            text = text.replace(secret, "********")
     return " ".join(text.split())[:_MAX_QUOTED]
 
 
